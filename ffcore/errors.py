@@ -1,0 +1,95 @@
+"""What can go wrong for a user, as one family of exceptions.
+
+Every message is one line: what is wrong, where, and what to do next::
+
+    FeatherFaceError
+    ├── ConfigError              a setting or an argument that cannot be
+    ├── MissingDependencyError   an optional package is not installed, or does not fit its partner
+    ├── InputError               data that the user supplied: photos, videos, labels, predictions
+    │   └── ImageError           one image that cannot be read
+    ├── ModelError               a network or its weights
+    │   ├── UnknownModelError    a name that stands for no network, or one without weights
+    │   └── CheckpointError      a file that cannot be used as the checkpoint it was given as
+    └── ExportError              an exported file that differs from its source
+
+Anything else that escapes the library is a defect in it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class FeatherFaceError(Exception):
+    """Base of everything the library raises on purpose."""
+
+
+class ConfigError(FeatherFaceError, ValueError):
+    """A setting or an argument has an impossible value."""
+
+
+class MissingDependencyError(FeatherFaceError, ImportError):
+    """An optional package is missing, or is installed in a version that does not fit its partner."""
+
+
+class InputError(FeatherFaceError):
+    """Data supplied by the user cannot be used as it is."""
+
+
+class ImageError(InputError):
+    """One image cannot be read.
+
+    Args:
+        source: The file, or a description of the object, as the user knows it.
+        reason: What is wrong and what to do, without the name.
+    """
+
+    def __init__(self, source: str | Path, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = str(source)
+        self.reason = reason
+
+
+class ModelError(FeatherFaceError):
+    """A network or its weights cannot be used."""
+
+
+class UnknownModelError(ModelError):
+    """A name stands for no network, or for one whose weights are not here."""
+
+
+class CheckpointError(ModelError):
+    """A file cannot be used as the checkpoint it was given as.
+
+    Args:
+        path: The file as the user named it.
+        reason: What is wrong and what to do, without the name.
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
+        self.reason = reason
+
+
+class ExportError(FeatherFaceError):
+    """An exported file could not be made, or does not compute what its source computes."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """End of a message about an unknown word: the nearest known ones, or all of them.
+
+    Args:
+        word: What was given.
+        known: What would have been accepted.
+
+    Returns:
+        ``"did you mean 'v2'?"``, or ``"choose one of a, b, c"`` when nothing is near.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(repr(name) for name in near)}?"
+    return f"choose one of {', '.join(names)}"
