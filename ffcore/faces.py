@@ -104,7 +104,9 @@ class Faces:
         """The same faces, highest score first; equal scores keep their order."""
         return self[np.argsort(-self.scores, kind="stable")]
 
-    def transformed(self, *, scale: float | tuple[float, float] = 1.0, shift: tuple[float, float] = (0.0, 0.0)) -> Faces:
+    def transformed(
+        self, *, scale: float | tuple[float, float] = 1.0, shift: tuple[float, float] = (0.0, 0.0)
+    ) -> Faces:
         """The same faces in another frame: every x becomes ``x * scale + shift``, likewise y.
 
         Args:

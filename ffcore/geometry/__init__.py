@@ -1,0 +1,1 @@
+"""Geometry of faces in the plane: boxes, landmarks, and maps between frames."""
