@@ -8,6 +8,8 @@ from ffcore.images.draw import draw_faces
 from ffcore.images.encode import WRITABLE_SUFFIXES, write_image
 from ffcore.images.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ffcore.images.sources import Source, find_sources, kind_of
+from ffcore.images.video import VideoReader
+from ffcore.images.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -15,7 +17,10 @@ __all__ = [
     "METHODS",
     "VIDEO_SUFFIXES",
     "WRITABLE_SUFFIXES",
+    "WRITABLE_VIDEO_SUFFIXES",
     "Source",
+    "VideoReader",
+    "VideoWriter",
     "anonymize",
     "draw_faces",
     "find_sources",
