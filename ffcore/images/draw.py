@@ -78,7 +78,7 @@ def draw_faces(
 
 def _stroke(diagonal: float, side: float) -> int:
     """Width of the line around a face: set by the photo, but never thick for a small face."""
-    return max(1, round(min(diagonal * 0.0017, side * 0.04)))
+    return max(1, round(min(diagonal * 0.002, side * 0.04)))
 
 
 def _visible(clipped: NDArray[np.float32]) -> bool:
@@ -87,19 +87,37 @@ def _visible(clipped: NDArray[np.float32]) -> bool:
 
 def _draw_box(image: NDArray[np.uint8], box: NDArray[np.float32], stroke: int) -> None:
     height, width = image.shape[:2]
-    beyond = 4 * stroke + 4  # as invisible as any place farther out, which might overflow OpenCV's integers
+    beyond = 4 * stroke + 4  # as invisible as any place farther out
     x1, y1, x2, y2 = (
         round(float(np.clip(value, -beyond, limit + beyond)))
         for value, limit in zip(box, (width, height, width, height), strict=True)
     )
     if x2 < x1 or y2 < y1:
         return
-    # Our boxes span pixel edges; OpenCV counts pixels, and the last one inside is at x2 - 1.
-    corners = (x1, y1), (max(x1, x2 - 1), max(y1, y2 - 1))
+    outside = stroke // 2
+    inside = stroke - outside
     if stroke > 1:  # a dark rim keeps the line visible on bright and on green ground
-        rim = stroke + 2 * max(1, round(stroke / 4))
-        cv2.rectangle(image, *corners, _DARK, rim, cv2.LINE_AA)
-    cv2.rectangle(image, *corners, BOX_COLOUR, stroke, cv2.LINE_AA)
+        rim = _rim(stroke)
+        _fill_ring(image, (x1, y1, x2, y2), outside + rim, inside + rim, _DARK)
+    _fill_ring(image, (x1, y1, x2, y2), outside, inside, BOX_COLOUR)
+
+
+def _rim(stroke: int) -> int:
+    return max(1, round(stroke / 4)) if stroke > 1 else 0
+
+
+def _fill_ring(image: NDArray[np.uint8], box: Rectangle, outside: int, inside: int, colour: Colour) -> None:
+    """Colour the pixels up to `outside` beyond the edges of a box and `inside` within them.
+
+    Lines along rows and columns need no anti-aliasing; OpenCV's would make thin ones pale.
+    """
+    x1, y1, x2, y2 = box
+    left, right = max(0, x1 - outside), max(0, x2 + outside)
+    top, bottom = max(0, y1 - outside), max(0, y2 + outside)
+    image[top : max(0, y1 + inside), left:right] = colour
+    image[max(0, top, y2 - inside) : bottom, left:right] = colour
+    image[top:bottom, left : max(0, x1 + inside)] = colour
+    image[top:bottom, max(0, left, x2 - inside) : right] = colour
 
 
 def _draw_landmarks(image: NDArray[np.uint8], points: NDArray[np.float32], side: float, stroke: int) -> None:
@@ -143,7 +161,7 @@ def _place_label(
     if width > image.shape[1] or height > image.shape[0]:
         return
     x1, y1, _, y2 = (round(float(value)) for value in clipped)
-    rim = stroke // 2 + max(1, round(stroke / 4)) if stroke > 1 else 0
+    rim = stroke // 2 + _rim(stroke)
     x = min(max(0, x1 - rim), image.shape[1] - width)
     for y in (y1 - rim - height, y2 + rim, y1 + rim + 1):
         spot = (x, y, x + width, y + height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import sys
 from collections.abc import Iterator
@@ -139,6 +140,7 @@ def _open_file(source: str | Path) -> cv2.VideoCapture:
         raise ImageError(source, f"cannot be read: {' '.join(str(error).split())}") from None
     if empty:
         raise ImageError(source, "is empty (0 bytes)")
+    _probe(source, path)
     # FFmpeg by name where it is built in: the other readers take a name with digits in it for a
     # numbered series of images, and complain aloud.
     backends = cv2.videoio_registry.getBackends()
@@ -149,6 +151,22 @@ def _open_file(source: str | Path) -> cv2.VideoCapture:
         capture.release()
         raise ImageError(source, "is not a video that can be read; it may be truncated or of an unknown kind")
     return capture
+
+
+def _probe(source: str | Path, path: Path) -> None:
+    """Refuse what is no video in words, where PyAV is there; OpenCV would write to the terminal."""
+    try:
+        av = importlib.import_module("av")
+    except ImportError:
+        return
+    try:
+        with av.open(str(path.absolute())) as container:
+            has_pictures = bool(container.streams.video)
+    except (av.error.FFmpegError, ValueError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise ImageError(source, f"is not a video that can be read; it may be truncated ({reason})") from None
+    if not has_pictures:
+        raise ImageError(source, "holds no pictures")
 
 
 def _open_camera(number: int) -> cv2.VideoCapture:

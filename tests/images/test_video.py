@@ -347,6 +347,26 @@ def test_a_file_that_is_no_video_says_so(
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_video_is_refused_without_a_word_on_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(500))
+    with pytest.raises(ImageError):
+        VideoReader(tmp_path / "a.mp4")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_with_sound_only_holds_no_pictures(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        audio = container.add_stream("aac", rate=48_000)
+        piece = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+        piece.sample_rate = 48_000
+        container.mux(audio.encode(piece))
+        container.mux(audio.encode(None))
+    with pytest.raises(ImageError, match="no pictures"):
+        VideoReader(tmp_path / "a.mp4")
+
+
 def test_a_folder_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="is a folder"):
         VideoReader(tmp_path)
