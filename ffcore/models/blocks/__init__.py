@@ -1,0 +1,1 @@
+"""The named blocks that the networks are put together from."""
