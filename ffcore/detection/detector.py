@@ -1,0 +1,300 @@
+"""Photos in, faces out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ffcore.detection.backend import Backend
+from ffcore.detection.loading import load_backend
+from ffcore.detection.options import DetectorOptions
+from ffcore.detection.postprocess import postprocess
+from ffcore.detection.views import View, views
+from ffcore.errors import ConfigError
+from ffcore.faces import Faces
+from ffcore.geometry.nms import nms
+from ffcore.images import read_image
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from PIL.Image import Image
+
+    ImageSource: TypeAlias = str | Path | bytes | Image | NDArray[Any]
+
+BATCH_PIXELS = 8 * 640 * 640
+"""Inputs of one run together have no more pixels than this, unless a single one has."""
+
+
+class DetectorSettings(TypedDict, total=False):
+    """The fields of `DetectorOptions` as keyword arguments."""
+
+    score: float
+    nms: float
+    candidates: int
+    max_faces: int
+    max_side: int | None
+    size: int | tuple[int, int] | None
+    tile: int | None
+    close_ups: bool
+    batch: int
+    clip: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """The faces of one photo and how they were looked for.
+
+    Args:
+        faces: By descending score, in photo pixels.
+        width: Of the photo, pixels.
+        height: Of the photo, pixels.
+        seen_width: Columns that the photo, or the finest look at a part of it, would have had in the
+            network's input, pixels.
+        seen_height: The same for rows.
+        views: How many inputs of the network it took.
+    """
+
+    faces: Faces
+    width: int
+    height: int
+    seen_width: int
+    seen_height: int
+    views: int
+
+    @property
+    def shrunk(self) -> bool:
+        """Whether the network saw less than the photo holds, so that small faces may be missing."""
+        return self.seen_width < self.width or self.seen_height < self.height
+
+
+class FaceDetector:
+    """Finds faces and five landmarks in photos.
+
+    It keeps nothing between calls and may be used from several threads.
+
+    Args:
+        backend: What runs the network.
+        options: How to look; the defaults when None.
+
+    Raises:
+        ConfigError: The options ask for an input size that the network does not take.
+
+    Example:
+        >>> detector = FaceDetector.load("v1.onnx")  # doctest: +SKIP
+        >>> faces = detector("photo.jpg")  # doctest: +SKIP
+    """
+
+    def __init__(self, backend: Backend, options: DetectorOptions | None = None) -> None:
+        self.backend = backend
+        self.options = options or _recommended(backend, {})
+        fixed, wanted = backend.input_size, self.options.input_size
+        if fixed is not None and wanted is not None and fixed != wanted:
+            raise ConfigError(
+                f"the network only takes inputs of {fixed[0]} x {fixed[1]} (height x width), not "
+                f"{wanted[0]} x {wanted[1]}; leave out size"
+            )
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        backend: Literal["onnxruntime", "torch"] | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        **settings: Unpack[DetectorSettings],
+    ) -> FaceDetector:
+        """A detector from a file of weights, or from weights that come with the package.
+
+        Args:
+            source: A ``.onnx``, ``.pth``, ``.pt``, ``.tar`` or ``.safetensors`` file, or a name.
+            backend: What must run it; None takes what fits the file.
+            device: "auto", "cpu", "cuda" or a name that the backend knows.
+            threads: Of the CPU, for one run; None leaves it to the backend. For torch this is a setting of
+                the whole process.
+            **settings: Fields of `DetectorOptions`. Thresholds that are not given are those that the file
+                recommends, if it does.
+
+        Raises:
+            CheckpointError: The file is no detector.
+            UnknownModelError: No such name, or no weights of it.
+            MissingDependencyError: The library or the device is not there.
+            ConfigError: A setting is impossible.
+        """
+        DetectorOptions(**settings)  # before the file is loaded, so that a slip costs no time
+        loaded = load_backend(source, backend=backend, device=device, threads=threads)
+        return cls(loaded, _recommended(loaded, settings))
+
+    @overload
+    def __call__(self, images: ImageSource) -> Faces: ...  # type: ignore[overload-overlap]  # text is a sequence of texts
+
+    @overload
+    def __call__(self, images: Sequence[ImageSource]) -> list[Faces]: ...
+
+    def __call__(self, images: ImageSource | Sequence[ImageSource]) -> Faces | list[Faces]:
+        """Find the faces of a photo, or of each photo in a list.
+
+        Args:
+            images: A path, bytes, a Pillow image or a BGR array as `ffcore.images.read_image` takes it,
+                or a list or tuple of them. Photos of a list that have the same size run as one batch.
+
+        Returns:
+            Faces by descending score in photo pixels, or a list of these in the order of the photos.
+
+        Raises:
+            ImageError: A photo cannot be read.
+            ModelError: The network failed.
+        """
+        if isinstance(images, list | tuple):
+            return [detection.faces for detection in self.stream(images)]
+        return self.detect(images).faces  # type: ignore[arg-type]  # not a sequence any more
+
+    def detect(self, image: ImageSource) -> Detection:
+        """Find the faces of one photo and say how; see `__call__`."""
+        return next(self.stream([image]))
+
+    def stream(self, images: Iterable[ImageSource]) -> Iterator[Detection]:
+        """Find faces in many photos without holding more of them than a batch needs.
+
+        Args:
+            images: Read one by one, a few ahead of the results.
+
+        Yields:
+            One detection per photo, in their order.
+
+        Raises:
+            ImageError: A photo cannot be read.
+            ModelError: The network failed.
+        """
+        queue = _Queue(self)
+        for source in images:
+            image = read_image(source)
+            queue.open(image.shape[0], image.shape[1])
+            for view in views(image, options=self.options, size=self.backend.input_size):
+                queue.add(view)
+            queue.close()
+            yield from queue.finished()
+        queue.flush()
+        yield from queue.finished()
+
+    def run(self, batch: Sequence[View]) -> list[Faces]:
+        """Faces of views whose inputs have equal size, in photo pixels."""
+        options = self.options
+        raw = self.backend.run(np.stack([view.resized.image for view in batch]))
+        height, width = batch[0].resized.image.shape[:2]
+        return [
+            view.faces_in_photo(
+                postprocess(
+                    raw.boxes[i],
+                    raw.scores[i],
+                    landmarks=raw.landmarks[i],
+                    height=height,
+                    width=width,
+                    score=options.score,
+                    nms_threshold=options.nms,
+                    candidates=options.candidates,
+                    max_faces=options.max_faces,
+                    config=self.backend.facts.anchors,
+                )
+            )
+            for i, view in enumerate(batch)
+        ]
+
+
+@dataclass
+class _Photo:
+    """A photo of which some views may still wait."""
+
+    height: int
+    width: int
+    seen: tuple[int, int] = (0, 0)  # rows, columns
+    views: int = 0
+    waiting: int = 0
+    complete: bool = False
+    parts: list[Faces] = field(default_factory=list)
+
+
+class _Queue:
+    """Views that wait for others of their size, and photos that wait for their views."""
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+        self._groups: dict[tuple[int, int], list[tuple[_Photo, View]]] = {}
+        self._photos: list[_Photo] = []
+
+    def open(self, height: int, width: int) -> None:
+        """Begin a photo."""
+        self._photos.append(_Photo(height, width))
+
+    def add(self, view: View) -> None:
+        """Put a view of the last photo in its group; run what has become full."""
+        photo, resized = self._photos[-1], view.resized
+        photo.views += 1
+        photo.waiting += 1
+        photo.seen = max(
+            photo.seen, (round(photo.height * resized.scale_y), round(photo.width * resized.scale_x))
+        )
+        rows, columns = resized.image.shape[:2]
+        group = self._groups.setdefault((rows, columns), [])
+        group.append((photo, view))
+        limit = self._detector.options.batch
+        if len(group) >= min(limit, max(BATCH_PIXELS // (rows * columns), 1)):
+            self._run((rows, columns))
+        elif sum(map(len, self._groups.values())) > limit:
+            self._run(next(iter(self._groups)))  # the one that waits longest
+
+    def close(self) -> None:
+        """End the photo: it has no further views."""
+        self._photos[-1].complete = True
+
+    def flush(self) -> None:
+        """Run everything that waits."""
+        for shape in list(self._groups):
+            self._run(shape)
+
+    def finished(self) -> Iterator[Detection]:
+        """Take out the photos that have their answer, up to the first that has not."""
+        options = self._detector.options
+        while self._photos and self._photos[0].complete and not self._photos[0].waiting:
+            photo = self._photos.pop(0)
+            faces = _merged(photo.parts, options)
+            yield Detection(
+                faces=faces.clipped(photo.width, photo.height) if options.clip else faces,
+                width=photo.width,
+                height=photo.height,
+                seen_width=photo.seen[1],
+                seen_height=photo.seen[0],
+                views=photo.views,
+            )
+
+    def _run(self, shape: tuple[int, int]) -> None:
+        group = self._groups.pop(shape)
+        found = self._detector.run([view for _, view in group])
+        for (photo, _), faces in zip(group, found, strict=True):
+            photo.parts.append(faces)
+            photo.waiting -= 1
+
+
+def _merged(parts: Sequence[Faces], options: DetectorOptions) -> Faces:
+    """The faces of all views of a photo, each once."""
+    if len(parts) == 1:
+        return parts[0]
+    faces = Faces.concatenate(parts)
+    return faces[nms(faces.boxes, faces.scores, threshold=options.nms, limit=options.max_faces)]
+
+
+def _recommended(backend: Backend, settings: DetectorSettings) -> DetectorOptions:
+    """Options in which thresholds that were not given are those that the network's file recommends."""
+    filled: DetectorSettings = {**settings}
+    facts = backend.facts
+    if "score" not in filled and facts.score_threshold is not None:
+        filled["score"] = facts.score_threshold
+    if "nms" not in filled and facts.nms_threshold is not None:
+        filled["nms"] = facts.nms_threshold
+    return DetectorOptions(**filled)

@@ -1,0 +1,69 @@
+"""How a detector looks at photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ffcore.errors import ConfigError
+
+SMALLEST_TILE = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorOptions:
+    """Settings of `ffcore.detection.FaceDetector`.
+
+    Raises:
+        ConfigError: A value is out of range, or two values exclude each other.
+    """
+
+    score: float = 0.5
+    """Faces must score more than this, 0..1. For measuring precision and recall use 0.02."""
+    nms: float = 0.4
+    """Boxes that overlap a better one by more than this IoU are dropped, 0..1."""
+    candidates: int = 5000
+    """At most so many boxes of one input go into NMS."""
+    max_faces: int = 750
+    """At most so many faces of a photo are reported."""
+    max_side: int | None = 2048
+    """Photos whose longer side has more pixels are shrunk to it; None leaves every photo as it is."""
+    size: int | tuple[int, int] | None = None
+    """Side, or height and width, of a fixed input into which photos are fitted. Replaces `max_side`."""
+    tile: int | None = None
+    """Side of the tiles into which photos are cut, for small faces in very large photos: they are seen
+    at full size, whatever `max_side` says, and memory stays that of one batch of tiles."""
+    close_ups: bool = True
+    """Look at large photos a second time at a small scale, for faces larger than the largest anchor."""
+    batch: int = 8
+    """At most so many inputs of equal size run together."""
+    clip: bool = False
+    """Cut boxes at the borders of the photo. Boxes of faces at the border reach beyond it otherwise,
+    as the WIDER FACE protocol wants them."""
+
+    def __post_init__(self) -> None:
+        for name in ("score", "nms"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise ConfigError(f"{name} = {value!r}: a number from 0 to 1 is needed")
+        for name in ("candidates", "max_faces", "batch"):
+            _check_whole(name, getattr(self, name), least=1)
+        if self.max_side is not None:
+            _check_whole("max_side", self.max_side, least=1)
+        if self.tile is not None:
+            _check_whole("tile", self.tile, least=SMALLEST_TILE)
+        if self.size is not None:
+            sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+            if len(sides) != 2:
+                raise ConfigError(f"size = {self.size!r}: a side, or height and width, is needed")
+            for side in sides:
+                _check_whole("size", side, least=1)
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width of the fixed input, or None."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+
+def _check_whole(name: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name} = {value!r}: a whole number of at least {least} is needed")
