@@ -306,6 +306,15 @@ def test_a_file_that_is_no_image_says_what_it_looks_like(tmp_path: Path, data: b
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "start", [b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"P6", b"\x01\x02", b"RIFF"]
+)
+def test_files_of_a_few_bytes_are_image_errors(start: bytes) -> None:
+    for length in range(1, len(start) + 1):
+        with pytest.raises(ImageError):
+            read_image(start[:length])
+
+
 def test_missing_files_folders_and_addresses_have_their_own_message(tmp_path: Path) -> None:
     for source, message in (
         (tmp_path / "none.jpg", "does not exist"),
