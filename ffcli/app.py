@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -68,17 +69,21 @@ def run(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    # a photo with damaged metadata is read all the same; what matters is said by us, in one line
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         code = app(arguments, prog_name="featherface", standalone_mode=False)
         sys.stdout.flush()
     except FeatherFaceError as error:
         return _fail(str(error), exit_code(error))
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("interrupted", INTERRUPTED)
+        code = INTERRUPTED
     except BrokenPipeError:
-        # the reader of our output has left, as head does: nothing is wrong, and nobody is listening
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return _reader_left()
+    except SystemExit as error:  # Typer leaves this way when stdout is closed
+        if isinstance(error.__context__, BrokenPipeError):
+            return _reader_left()
+        raise
     except _ClickError as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "featherface")
         return _fail(f"{error.format_message()} Try: {command} --help", USAGE)
@@ -90,7 +95,15 @@ def run(arguments: list[str] | None = None) -> int:
             "FEATHERFACE_DEBUG=1 for the traceback and report it)",
             INTERNAL,
         )
+    if code == INTERRUPTED:
+        return _fail("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else DONE
+
+
+def _reader_left() -> int:
+    """The reader of our output has left, as head does: nothing is wrong, and nobody is listening."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE
 
 
 def _fail(message: str, code: int) -> int:

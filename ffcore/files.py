@@ -1,9 +1,10 @@
-"""Writing files so that a reader sees the old content or the new, never half of it."""
+"""Files that appear whole or not at all, so that a reader sees the old content or the new."""
 
 from __future__ import annotations
 
-import os
-import tempfile
+import contextlib
+import errno
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,39 +14,31 @@ from ffcore.errors import InputError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place when the block ends well.
-
-    The name keeps the suffix, since many writers choose their format by it. When the block raises,
-    the temporary file is removed and `path` stays as it was.
+    """Write a file under another name beside it, and give it its own name only when it is whole.
 
     Args:
-        path: The file to make; its folder is made too.
+        path: The file to be made or replaced; missing folders above it are made.
 
     Yields:
-        Where to write.
+        The path to write to: hidden, in the same folder, with the same suffix.
 
     Raises:
-        InputError: The folder or the file cannot be written.
+        InputError: The folder cannot be written to, or the disk is full. Whatever happens inside the
+            block, the unfinished file is removed and an older file of that name stays as it was.
     """
     path = Path(path)
+    partial = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:80]}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name a file")
+        yield partial
+        partial.replace(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    part = Path(name)
-    try:
-        yield part
-        # mkstemp makes files private; give the permissions that open() would have given
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise InputError(f"{path}: {_why(error)}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -65,3 +58,13 @@ def write_text(path: str | Path, content: str) -> None:
         InputError: The folder or the file cannot be written.
     """
     write_bytes(path, content.encode())
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "cannot be written, the disk is full"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "cannot be written, the folder does not allow it; choose another"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return "cannot be written, a part of its path is a file; choose another folder"
+    return f"cannot be written: {' '.join(str(error.strerror or error).split())}"

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself (run git lfs pull)"),
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF8", "a GIF image"),
     (b"%PDF", "a PDF document"),
+    (b"%!PS", "a PostScript file"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"\xfd7zXZ", "an xz archive"),
-    (b"7z\xbc\xaf", "a 7-Zip archive"),
-    (b"\x7fELF", "a program"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"\x89HDF", "an HDF5 file"),
+    (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
+    (b"FLV", "a Flash video"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a program"),
+    (b"version https://git-lfs", "a Git LFS pointer"),
 )
+
+_JSON = re.compile(rb"[\[{]\s*([\[{\]}\"\d-]|true|false|null|$)")
+_HEIC_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"))
 
 
 def describe(head: bytes) -> str | None:
@@ -31,26 +43,17 @@ def describe(head: bytes) -> str | None:
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
-    if head[4:12] in (b"ftypavif", b"ftypheic", b"ftypmif1"):
-        return "an AVIF or HEIC image"
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "a WebP image"
-    if is_zip(head):
-        return "a zip archive"
+    if head[:4] == b"RIFF":
+        return {b"WEBP": "a WebP image", b"AVI ": "an AVI video"}.get(head[8:12])
+    if head[4:8] == b"ftyp":
+        if head[8:12] in _HEIC_BRANDS:
+            return "a HEIC photo"
+        return "an AVIF image" if head[8:12] in (b"avif", b"avis") else "an MP4 video"
     if is_safetensors(head):
         return "a safetensors file"
     if is_onnx(head):
         return "an ONNX file"
-    start = head.lstrip()[:64].lower()
-    if start.startswith((b"<!doctype", b"<html", b"<head")):
-        return "an HTML page (a download that went to a login or error page?)"
-    if start.startswith((b"<?xml", b"<svg")):
-        return "an XML file"
-    if start.startswith((b"{", b"[")):
-        return "a JSON file"
-    if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head):
-        return "a text file"
-    return None
+    return _describe_text(head)
 
 
 def is_zip(head: bytes) -> bool:
@@ -69,5 +72,30 @@ def is_safetensors(head: bytes) -> bool:
 
 
 def is_onnx(head: bytes) -> bool:
-    """Whether these bytes look like an ONNX model: field 1, its format version, then more fields."""
-    return head[:1] == b"\x08" and head[2:3] in (b"\x12", b"\x1a", b"\x22", b":", b"B") and head[1] < 32
+    """Whether these bytes look like an ONNX model.
+
+    That is a protobuf whose first field is the version of the format, and whose second one the name of
+    the tool, its domain, the graph or an opset.
+    """
+    return (
+        head[:1] == b"\x08" and head[1:2] < b"\x20" and head[2:3] in (b"\x12", b"\x1a", b"\x22", b":", b"B")
+    )
+
+
+def _describe_text(head: bytes) -> str | None:
+    start = head[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head")):
+        return "an HTML page (did the download end at a login or error page?)"
+    if b"<svg" in start:
+        return "an SVG drawing"
+    if _JSON.match(start):
+        return "a JSON file"
+    try:
+        text = head[:512].decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < min(len(head), 512) - 4:  # a letter cut in two at the end is no sign against text
+            return None
+        text = head[: error.start].decode("utf-8")
+    if text and all(letter.isprintable() or letter in "\r\n\t\f" for letter in text):
+        return "a text file"
+    return None

@@ -73,7 +73,7 @@ def detect(
     Results go to stdout, everything else to stderr. A file that cannot be read is named; the others go
     on, and the exit code is 3.
 
-    Example: featherface detect photo.jpg --model v1.onnx --out faces --json
+    Example: featherface detect photo.jpg --model v1.safetensors --out faces
     """
     from ffcli.render import Reporter
     from ffcli.results import printer

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ffcore.errors import ConfigError, ImageError
 from ffcore.images.jpeg import jpeg_is_complete
-from ffcore.images.kinds import describe_bytes
+from ffcore.images.kinds import describe_no_image
 
 DEFAULT_MAX_PIXELS = 200_000_000
 """Pixels a picture may have before it is taken for a decompression bomb: 600 MB as BGR."""
@@ -251,7 +251,7 @@ def _rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
 
 def _with_opencv_alone(data: bytes, *, name: str, max_pixels: int) -> NDArray[np.uint8]:
     """The few formats that only OpenCV knows (Radiance HDR, PFM, Sun raster)."""
-    seems = describe_bytes(data[:512])
+    seems = describe_no_image(data[:512])
     if seems is None:
         try:
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

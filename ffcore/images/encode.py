@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ffcore.errors import ConfigError, InputError, did_you_mean
-from ffcore.images.atomic import replacing
+from ffcore.files import replacing
 
 WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp")
 """Suffixes that `write_image` understands, in lower case."""

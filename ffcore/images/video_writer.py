@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffcore.errors import ConfigError, InputError, did_you_mean
-from ffcore.images.atomic import replacing
+from ffcore.files import replacing
 from ffcore.images.video_encoders import AvEncoder, OpenCVEncoder
 
 WRITABLE_VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
