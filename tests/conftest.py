@@ -1,3 +1,5 @@
+"""What all tests share: where the reference data is, and one thread for torch."""
+
 from __future__ import annotations
 
 import os
@@ -5,10 +7,21 @@ from pathlib import Path
 
 import pytest
 
+REFERENCE = os.environ.get("FEATHERFACE_REFERENCE")
 
-@pytest.fixture
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what compares with reference data when nobody says where that is."""
+    if REFERENCE:
+        return
+    skip = pytest.mark.skip(reason="FEATHERFACE_REFERENCE does not name the folder with the golden values")
+    for item in items:
+        if item.get_closest_marker("reference"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
 def reference() -> Path:
-    folder = os.environ.get("FEATHERFACE_REFERENCE")
-    if not folder:
-        pytest.skip("FEATHERFACE_REFERENCE is not set")
-    return Path(folder)
+    """The folder with golden values and public weights; for tests marked ``reference`` only."""
+    assert REFERENCE, "a test that uses the reference folder must carry @pytest.mark.reference"
+    return Path(REFERENCE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -257,18 +258,20 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _read_pickle(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; the outcome tells
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error)
-        if "Unsupported global" in reason or "weights_only" in reason:
-            culprit = reason.partition("GLOBAL ")[2].split(" ")[0]
-            what = f"code ({culprit})" if culprit else "code"
+        _, found, culprit = str(error).partition("GLOBAL ")
+        if found:
             raise CheckpointError(
                 path,
-                f"wants to run {what} when it is opened and was not loaded; ask for a safetensors file, "
-                "or save only its state_dict",
+                f"wants to run code ({culprit.split(' ')[0]}) when it is opened and was not loaded; "
+                "ask for a safetensors file, or save only its state_dict",
             ) from error
-        raise CheckpointError(path, "is damaged, or is no checkpoint; get the file again") from error
+        raise CheckpointError(
+            path, "is a pickle that holds more than tensors, or is damaged; a saved state_dict is needed"
+        ) from error
     except Exception as error:  # whatever a damaged archive makes torch raise, and it is many things
         if filetype.is_zip(path.open("rb").read(4)) and not zipfile.is_zipfile(path):
             raise CheckpointError(path, "is truncated; get the file again") from error

@@ -155,15 +155,18 @@ class DeformableUnit(nn.Module):
         self.offset_conv = nn.Conv2d(in_channels, 18, 3, padding=1)
         self.modulator_conv = nn.Conv2d(in_channels, 9, 3, padding=1)
         self.regular_conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-        for conv in (self.offset_conv, self.modulator_conv):
-            nn.init.zeros_(conv.weight)
-            nn.init.zeros_(conv.bias)
+        for parameter in (*self.offset_conv.parameters(), *self.modulator_conv.parameters()):
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, in, H, W) -> (B, out, H, W)
         """Runs the unit."""
         # one convolution for both: the input is unfolded once
-        weight = torch.cat([self.offset_conv.weight, self.modulator_conv.weight])
-        bias = torch.cat([self.offset_conv.bias, self.modulator_conv.bias])
-        offset, factor = F.conv2d(x, weight, bias, padding=1).split([18, 9], dim=1)
+        weight, bias = (
+            torch.cat(pair)
+            for pair in zip(self.offset_conv.parameters(), self.modulator_conv.parameters(), strict=True)
+        )
+        sampling = F.conv2d(x, weight, bias, padding=1)
         operator = self.operator or default_operator(x)
-        return operator(x, self.regular_conv.weight, offset=offset, mask=2 * factor.sigmoid())
+        return operator(
+            x, self.regular_conv.weight, offset=sampling[:, :18], mask=2 * sampling[:, 18:].sigmoid()
+        )

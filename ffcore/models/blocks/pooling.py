@@ -33,9 +33,12 @@ class PlainMaxPool(nn.Module):
 
 
 def _zero_border(x: Tensor, *, dim: int) -> Tensor:
-    """Joins a line of zeros to both sides, only to the far side when the length is even."""
+    """Puts a line of zeros on both sides, or on the far side only when the length is even.
+
+    A second line on the far side of an even length is never looked at; with it the result has n + 2
+    lines in both cases, so that a graph of open size can prove the shape of what is pooled from it.
+    """
     length = x.shape[dim]
     line = torch.zeros_like(x.narrow(dim, 0, 1))
-    bordered = torch.cat([line, x, line], dim=dim)
-    even = 1 - length % 2
-    return bordered.narrow(dim, even, length + 2 - even)
+    bordered = torch.cat([line, x, line, line], dim=dim)
+    return bordered.narrow(dim, 1 - length % 2, length + 2)

@@ -38,6 +38,11 @@ class SSH(nn.Module):
     def __init__(self, channels: int, *, kind: SSHKind) -> None:
         super().__init__()
         half, quarter = channels // 2, channels // 4
+        self.conv3: nn.Module
+        self.conv5_1: nn.Module
+        self.conv5_2: nn.Module
+        self.conv7_2: nn.Module
+        self.conv7_3: nn.Module
         if kind == "deformable":
             # published: 0.1 up to 64 channels, 0 above
             slope = 0.1 if channels <= 64 else 0.0

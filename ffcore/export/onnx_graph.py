@@ -1,0 +1,133 @@
+"""A network as one ONNX file of any batch, height and width."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ffcore._version import __version__
+from ffcore.errors import ConfigError, ExportError
+from ffcore.export.deform_conv import deform_conv_operator, onnx_deform_conv2d
+from ffcore.files import replacing
+from ffcore.geometry.anchors import PUBLISHED
+from ffcore.geometry.resize import MEAN_BGR
+from ffcore.models.featherface import FeatherFace
+from ffcore.models.variants import variant_name
+
+OPSET = 20
+"""DeformConv needs 19."""
+
+INPUT_NAME = "input"
+OUTPUT_NAMES = ("bbox_regressions", "classifications", "landmarks")
+METADATA_PREFIX = "featherface."
+
+
+class _WithProbabilities(nn.Module):
+    """The network as its published files have it: probabilities in place of logits."""
+
+    def __init__(self, network: FeatherFace) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        boxes, logits, landmarks = self.network(images)
+        return boxes, logits.softmax(dim=-1), landmarks
+
+
+def export_onnx(
+    network: FeatherFace,
+    path: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> None:
+    """Writes a network as ONNX.
+
+    The input ``input`` is (B, 3, H, W) float32, BGR minus the mean; the outputs are
+    ``bbox_regressions`` (B, A, 4), ``classifications`` (B, A, 2) as probabilities and ``landmarks``
+    (B, A, 10). Preprocessing, anchors and variances are written into the metadata of the file.
+
+    Args:
+        network: In any mode; exported in evaluation mode and left in the mode it had.
+        path: The file; whole or not at all, never with a second file for the weights.
+        size: Height and width to fix together with a batch of 1; None leaves all three open.
+        facts: More metadata, all of it text.
+
+    Raises:
+        ConfigError: The size is not positive.
+        ExportError: The exporter failed.
+        InputError: The file cannot be written.
+    """
+    if size is not None and min(size) < 1:
+        raise ConfigError(f"size {size[0]}×{size[1]}: height and width of at least 1 pixel are needed")
+    height, width = size or (128, 160)
+    example = torch.zeros(2 if size is None else 1, 3, height, width)
+    dynamic = (
+        {"images": {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}}
+        if size is None
+        else None
+    )
+    training = network.training
+    try:
+        network.eval()
+        with deform_conv_operator(network, onnx_deform_conv2d), torch.no_grad(), _quiet():
+            program = torch.onnx.export(
+                _WithProbabilities(network).eval(),
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT_NAME],
+                output_names=list(OUTPUT_NAMES),
+                dynamic_shapes=dynamic,
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter has no family of errors of its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ExportError(f"{path}: the ONNX exporter failed ({reason})") from error
+    finally:
+        network.train(training)
+    if program is None:
+        raise ExportError(f"{path}: the ONNX exporter gave no graph")
+    program.model.metadata_props.update(
+        {f"{METADATA_PREFIX}{key}": value for key, value in {**metadata(network), **(facts or {})}.items()}
+    )
+    with replacing(path) as part:
+        program.save(str(part), external_data=False)
+
+
+def metadata(network: FeatherFace) -> dict[str, str]:
+    """What a reader must know to use the graph of a network, all of it text."""
+    return {
+        "network": variant_name(network.config),
+        "config": json.dumps(network.config.to_dict()),
+        "version": __version__,
+        "channel_order": "BGR",
+        "mean": ",".join(f"{value:g}" for value in MEAN_BGR),
+        "strides": json.dumps(PUBLISHED.strides),
+        "min_sizes": json.dumps(PUBLISHED.min_sizes),
+        "variances": json.dumps(PUBLISHED.variances),
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter reports its progress and its own internals' deprecations; none of it is for users."""
+    names = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
+    levels = {name: logging.getLogger(name).level for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for name in names:
+                logging.getLogger(name).setLevel(logging.ERROR)
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)

@@ -1,0 +1,107 @@
+"""ONNX files compute what torch computes, at ONNX Runtime's default level of optimization."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from ffcore.errors import ConfigError
+from ffcore.export.onnx_graph import OUTPUT_NAMES, export_onnx
+from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
+from ffcore.models.featherface import FeatherFace
+from ffcore.models.variants import VARIANTS
+from tests.models.random_weights import random_network
+
+
+def run(path: Path, images: torch.Tensor) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {"input": images.numpy()})
+
+
+def images_of(batch: int, height: int, width: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(batch + height + width)
+    return torch.rand(batch, 3, height, width, generator=generator) * 255 - 110
+
+
+def largest_differences(network: FeatherFace, found: list[np.ndarray], images: torch.Tensor) -> list[float]:
+    with torch.no_grad():
+        boxes, logits, landmarks = network(images)
+    wanted = (boxes, logits.softmax(-1), landmarks)
+    return [float(np.abs(a - b.numpy()).max()) for a, b in zip(found, wanted, strict=True)]
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[FeatherFace, Path]:
+    network = random_network(VARIANTS[request.param])
+    path = tmp_path_factory.mktemp("onnx") / f"{request.param}.onnx"
+    export_onnx(network, path)
+    return network, path
+
+
+@pytest.mark.parametrize(("batch", "height", "width"), [(1, 64, 64), (3, 97, 131), (1, 97, 321), (2, 33, 32)])
+def test_one_file_serves_every_batch_and_size(
+    exported: tuple[FeatherFace, Path], batch: int, height: int, width: int
+) -> None:
+    network, path = exported
+    images = images_of(batch, height, width)
+    boxes, classes, landmarks = largest_differences(network, run(path, images), images)
+    assert boxes <= 5e-4
+    assert classes <= 2e-5
+    assert landmarks <= 5e-4
+
+
+def test_a_file_stands_alone_and_says_how_to_use_it(exported: tuple[FeatherFace, Path]) -> None:
+    network, path = exported
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    assert facts["featherface.mean"] == "104,117,123"
+    assert facts["featherface.channel_order"] == "BGR"
+    assert [output.name for output in model.graph.output] == list(OUTPUT_NAMES)
+    assert str(network.config.out_channel) in facts["featherface.config"]
+
+
+def test_a_fixed_size_is_immune_to_the_fusion_of_padding_and_pooling(tmp_path: Path) -> None:
+    network = random_network(VARIANTS["v1"])
+    path = tmp_path / "fixed.onnx"
+    export_onnx(network, path, size=(96, 128))
+    images = images_of(1, 96, 128)
+    assert max(largest_differences(network, run(path, images), images)) <= 5e-4
+
+
+class NaivePool(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.max_pool2d(torch.nn.functional.pad(x, (0, 1, 0, 1)), 3, 2)
+
+
+@pytest.mark.parametrize(("pool", "survives"), [(ZeroPaddedMaxPool(), True), (NaivePool(), False)])
+def test_the_runtime_changes_the_naive_pooling_and_not_ours(
+    pool: torch.nn.Module, survives: bool, tmp_path: Path
+) -> None:
+    x = -torch.rand(1, 2, 8, 8) - 1  # negative throughout: the zeros of the border must win there
+    path = tmp_path / "pool.onnx"
+    torch.onnx.export(
+        pool.eval(), (x,), dynamo=True, opset_version=20, input_names=["input"], verbose=False
+    ).save(str(path))  # type: ignore[union-attr]
+    difference = np.abs(run(path, x)[0] - pool(x).numpy()).max()
+    assert (difference == 0) == survives
+
+
+def test_exporting_leaves_the_network_as_it_was(tmp_path: Path) -> None:
+    network = random_network(VARIANTS["v1"]).train()
+    export_onnx(network, tmp_path / "v1.onnx", size=(64, 64))
+    assert network.training
+    assert network.context[0].conv3.unit.operator is None
+
+
+def test_a_size_without_pixels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="at least 1 pixel"):
+        export_onnx(random_network(VARIANTS["v2"]), tmp_path / "v2.onnx", size=(0, 640))

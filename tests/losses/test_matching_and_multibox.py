@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ffcore.errors import ConfigError
+from ffcore.geometry import anchors
+from ffcore.losses import LossTerms, MultiBoxConfig, MultiBoxLoss, Targets, match_anchors
+from ffcore.losses.multibox import hardest_negatives
+from ffcore.models.blocks.heads import RawOutputs
+
+GRID = torch.from_numpy(anchors(128, 128).copy())
+CASES = ["one_face", "twenty_faces", "no_landmarks", "zero_size_box", "no_faces", "faces_300"]
+EXTRA = ["zero_only", "tiny_steals_anchor"]
+
+
+def literal_matching(boxes: Tensor, grid: Tensor, threshold: float) -> list[int]:
+    """The published rules for one image, anchor by anchor: index of the face, or −1."""
+    corners = torch.cat([grid[:, :2] - grid[:, 2:] / 2, grid[:, :2] + grid[:, 2:] / 2], dim=1)
+    iou = torch.zeros(len(boxes), len(grid))
+    for g, box in enumerate(boxes):
+        low, high = torch.maximum(box[:2], corners[:, :2]), torch.minimum(box[2:], corners[:, 2:])
+        inter = (high - low).clamp(min=0).prod(1)
+        iou[g] = inter / ((box[2:] - box[:2]).prod() + grid[:, 2] * grid[:, 3] - inter)
+    if not len(boxes) or not any(iou[g].max() >= 0.2 for g in range(len(boxes))):
+        return [-1] * len(grid)
+    face = [int(iou[:, a].argmax()) for a in range(len(grid))]
+    overlap = [float(iou[:, a].max()) for a in range(len(grid))]
+    for g in range(len(boxes)):
+        if iou[g].max() >= 0.2:
+            overlap[int(iou[g].argmax())] = 2.0
+    for g in range(len(boxes)):
+        face[int(iou[g].argmax())] = g
+    return [f if o >= threshold else -1 for f, o in zip(face, overlap, strict=True)]
+
+
+def rows_of(boxes: Tensor, known: Tensor) -> Tensor:
+    points = boxes.repeat(1, 3)[:, :10]
+    return torch.cat([boxes, points, known[:, None]], dim=1)
+
+
+@given(seed=st.integers(0, 100_000), count=st.integers(0, 12), spread=st.sampled_from([0.05, 0.3, 1.0]))
+@settings(max_examples=80, deadline=None)
+def test_batched_matching_is_the_published_one_face_by_face(seed: int, count: int, spread: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+
+    def faces(n: int) -> Tensor:
+        low = torch.rand(n, 2, generator=generator)
+        return torch.cat([low, low + spread * torch.rand(n, 2, generator=generator).square() + 1e-3], dim=1)
+
+    images = [faces(count), faces(3), faces(0)]
+    targets = Targets.from_rows([rows_of(boxes, torch.ones(len(boxes))) for boxes in images])
+    matches = match_anchors(targets, GRID)
+    for i, boxes in enumerate(images):
+        found = torch.where(matches.positive[i], matches.face[i], -1)
+        assert found.tolist() == literal_matching(boxes, GRID, 0.35)
+
+
+def outputs_from(gold: dict[str, np.ndarray], case: str) -> RawOutputs:
+    return RawOutputs(*(torch.from_numpy(gold[f"{case}/{name}"]) for name in ("loc", "conf", "landm")))
+
+
+def check_terms(terms: LossTerms, gold: dict[str, np.ndarray], case: str) -> None:
+    names = ("loss_l", "loss_c", "loss_landm", "total")
+    found = (terms.box, terms.classification, terms.landmark, terms.total)
+    for name, value in zip(names, found, strict=True):
+        assert float(value.detach()) == pytest.approx(float(gold[f"{case}/{name}"]), rel=1e-5, abs=1e-6), name
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("case", [*CASES, *EXTRA])
+def test_golden_matches_losses_and_gradients(case: str, reference: Path) -> None:
+    gold = np.load(reference / "golden" / "multibox.npz")
+    grid = torch.from_numpy(gold["priors"])
+    targets = Targets.from_rows([torch.from_numpy(gold[f"{case}/targets"])])
+    outputs = RawOutputs(*(tensor.requires_grad_() for tensor in outputs_from(gold, case)))
+
+    matches = match_anchors(targets, grid)
+    found = torch.where(matches.positive[0], matches.face[0], -1).numpy()
+    wanted = gold[f"{case}/matched_gt"]
+    dropped = (gold[f"{case}/targets"][:, 2:4] <= gold[f"{case}/targets"][:, :2]).any(axis=1)
+    renumbered = np.cumsum(~dropped) - 1  # faces without area are left out here
+    wanted = np.where(wanted >= 0, renumbered[np.maximum(wanted, 0)] if len(dropped) else -1, -1)
+    np.testing.assert_array_equal(found, wanted)
+
+    terms = MultiBoxLoss()(outputs, targets, grid)
+    check_terms(terms, gold, case)
+    terms.total.backward()
+    for tensor, name in zip(outputs, ("loc", "conf", "landm"), strict=True):
+        gradient = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
+        np.testing.assert_allclose(gradient.numpy(), gold[f"{case}/grad_{name}"], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("case", CASES)
+def test_golden_class_loss_with_three_negatives_per_positive(case: str, reference: Path) -> None:
+    gold = np.load(reference / "golden" / "multibox.npz")
+    targets = Targets.from_rows([torch.from_numpy(gold[f"{case}/targets"])])
+    loss = MultiBoxLoss(MultiBoxConfig(negatives_per_positive=3))
+    terms = loss(outputs_from(gold, case), targets, torch.from_numpy(gold["priors"]))
+    assert float(terms.classification) == pytest.approx(float(gold[f"{case}/loss_c_negpos3"]), rel=1e-5)
+
+
+@pytest.mark.reference
+def test_golden_batch_shares_one_count_of_positives(reference: Path) -> None:
+    gold = np.load(reference / "golden" / "multibox.npz")
+    targets = Targets.from_rows([torch.from_numpy(gold[f"{case}/targets"]) for case in CASES])
+    parts = [outputs_from(gold, case) for case in CASES]
+    outputs = RawOutputs(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+    check_terms(MultiBoxLoss()(outputs, targets, torch.from_numpy(gold["priors"])), gold, "batch6")
+
+
+def test_a_box_without_area_never_makes_the_loss_infinite() -> None:
+    """The published loss is infinite here: the empty box takes anchor 0, which another face matches."""
+    rows = torch.cat(
+        [torch.tensor([[0, 0, 12 / 128, 12 / 128], [0.5, 0.5, 0.5, 0.5]]), torch.zeros(2, 11)], dim=1
+    )
+    rows[:, 14] = 1
+    outputs = RawOutputs(torch.zeros(1, 672, 4), torch.zeros(1, 672, 2), torch.zeros(1, 672, 10))
+    terms = MultiBoxLoss()(outputs, Targets.from_rows([rows]), GRID)
+    assert all(torch.isfinite(term) for term in terms)
+    assert terms.box > 0
+
+
+def test_a_batch_without_faces_costs_nothing_and_still_has_gradients() -> None:
+    logits = torch.randn(2, 672, 2, requires_grad=True)
+    outputs = RawOutputs(torch.randn(2, 672, 4), logits, torch.randn(2, 672, 10))
+    terms = MultiBoxLoss()(outputs, Targets.from_rows([torch.zeros(0, 15)] * 2), GRID)
+    assert float(terms.total.detach()) == 0
+    terms.total.backward()
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_landmarks_that_are_unknown_never_reach_the_loss() -> None:
+    boxes = torch.tensor([[0.2, 0.2, 0.6, 0.6]])
+    rows = rows_of(boxes, torch.tensor([-1.0]))
+    rows[:, 4:14] = float("nan")
+    outputs = RawOutputs(torch.randn(1, 672, 4), torch.randn(1, 672, 2), torch.randn(1, 672, 10))
+    terms = MultiBoxLoss()(outputs, Targets.from_rows([rows]), GRID)
+    assert float(terms.landmark) == 0
+    assert torch.isfinite(terms.total)
+
+
+@given(seed=st.integers(0, 10_000), ratio=st.integers(0, 9))
+@settings(max_examples=50, deadline=None)
+def test_hardest_negatives_are_the_hardest_and_as_many_as_asked_for(seed: int, ratio: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    losses = torch.rand(3, 40, generator=generator) + 0.01
+    positive = torch.rand(3, 40, generator=generator) < torch.tensor([[0.0], [0.1], [0.5]])
+    chosen = hardest_negatives(losses, positive, ratio=ratio)
+    assert not (chosen & positive).any()
+    for i in range(3):
+        rest = ~positive[i] & ~chosen[i]
+        count = int(positive[i].sum())
+        assert int(chosen[i].sum()) == min(ratio * count, 39, 40 - count)
+        if chosen[i].any() and rest.any():
+            assert losses[i][chosen[i]].min() >= losses[i][rest].max()
+
+
+@pytest.mark.parametrize("values", [{"threshold": 0.0}, {"threshold": 1.5}, {"box_weight": -1.0}])
+def test_impossible_settings_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(ConfigError):
+        MultiBoxConfig(**values)  # type: ignore[arg-type]
