@@ -12,18 +12,88 @@ from typing import TYPE_CHECKING, Any
 from ffcore._version import __version__
 
 if TYPE_CHECKING:
-    from ffcore.errors import (
-        CheckpointError as CheckpointError,
-    )
+    from ffcore.config.network import NetworkConfig as NetworkConfig
+    from ffcore.detection.detector import Detection as Detection
+    from ffcore.detection.detector import FaceDetector as FaceDetector
+    from ffcore.detection.hold import hold_faces as hold_faces
+    from ffcore.detection.job import Outputs as Outputs
+    from ffcore.detection.job import detect_sources as detect_sources
+    from ffcore.detection.options import DetectorOptions as DetectorOptions
+    from ffcore.errors import CheckpointError as CheckpointError
+    from ffcore.errors import ConfigError as ConfigError
+    from ffcore.errors import ExportError as ExportError
+    from ffcore.errors import FeatherFaceError as FeatherFaceError
+    from ffcore.errors import ImageError as ImageError
+    from ffcore.errors import InputError as InputError
+    from ffcore.errors import MissingDependencyError as MissingDependencyError
+    from ffcore.errors import ModelError as ModelError
+    from ffcore.errors import UnknownModelError as UnknownModelError
+    from ffcore.export.onnx_graph import export_onnx as export_onnx
+    from ffcore.faces import LANDMARK_NAMES as LANDMARK_NAMES
     from ffcore.faces import Faces as Faces
+    from ffcore.geometry.alignment import align_face as align_face
+    from ffcore.geometry.anchors import anchors as anchors
+    from ffcore.images.anonymize import anonymize as anonymize
+    from ffcore.images.decode import read_image as read_image
+    from ffcore.images.draw import draw_faces as draw_faces
+    from ffcore.images.encode import write_image as write_image
+    from ffcore.images.sources import find_sources as find_sources
+    from ffcore.losses.multibox import MultiBoxConfig as MultiBoxConfig
+    from ffcore.losses.multibox import MultiBoxLoss as MultiBoxLoss
+    from ffcore.losses.targets import Targets as Targets
+    from ffcore.models.attention_maps import get_attention_maps as get_attention_maps
+    from ffcore.models.featherface import FeatherFace as FeatherFace
+    from ffcore.models.featherface import build_network as build_network
+    from ffcore.models.profile import profile as profile
+    from ffcore.models.variants import VARIANTS as VARIANTS
+    from ffcore.models.weights import load_backbone as load_backbone
+    from ffcore.models.weights import load_network as load_network
+    from ffcore.models.weights import read_checkpoint as read_checkpoint
+    from ffcore.models.weights import save_network as save_network
 
-_HOME = {
+_HOME: dict[str, str] = {
+    "CheckpointError": "ffcore.errors",
+    "ConfigError": "ffcore.errors",
+    "Detection": "ffcore.detection.detector",
+    "DetectorOptions": "ffcore.detection.options",
+    "ExportError": "ffcore.errors",
+    "FaceDetector": "ffcore.detection.detector",
     "Faces": "ffcore.faces",
+    "FeatherFace": "ffcore.models.featherface",
+    "FeatherFaceError": "ffcore.errors",
+    "ImageError": "ffcore.errors",
+    "InputError": "ffcore.errors",
     "LANDMARK_NAMES": "ffcore.faces",
+    "MissingDependencyError": "ffcore.errors",
+    "ModelError": "ffcore.errors",
+    "MultiBoxConfig": "ffcore.losses.multibox",
+    "MultiBoxLoss": "ffcore.losses.multibox",
+    "NetworkConfig": "ffcore.config.network",
+    "Outputs": "ffcore.detection.job",
+    "Targets": "ffcore.losses.targets",
+    "UnknownModelError": "ffcore.errors",
+    "VARIANTS": "ffcore.models.variants",
+    "align_face": "ffcore.geometry.alignment",
+    "anchors": "ffcore.geometry.anchors",
+    "anonymize": "ffcore.images.anonymize",
+    "build_network": "ffcore.models.featherface",
+    "detect_sources": "ffcore.detection.job",
+    "draw_faces": "ffcore.images.draw",
+    "export_onnx": "ffcore.export.onnx_graph",
+    "find_sources": "ffcore.images.sources",
+    "get_attention_maps": "ffcore.models.attention_maps",
+    "hold_faces": "ffcore.detection.hold",
+    "load_backbone": "ffcore.models.weights",
+    "load_network": "ffcore.models.weights",
+    "profile": "ffcore.models.profile",
+    "read_checkpoint": "ffcore.models.weights",
+    "read_image": "ffcore.images.decode",
+    "save_network": "ffcore.models.weights",
+    "write_image": "ffcore.images.encode",
 }
 """Where each public name lives."""
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = ["__version__", *_HOME]  # one table, not two
 
 
 def __getattr__(name: str) -> Any:

@@ -141,7 +141,10 @@ def _open(data: bytes, name: str) -> Image.Image | None:
             if each not in Image.OPEN:
                 continue
             factory, accept = Image.OPEN[each]
-            verdict = accept(data[:16]) if accept else True
+            try:
+                verdict = accept(data[:16]) if accept else True
+            except Exception:  # some unpack more bytes than a very short file has
+                continue
             if isinstance(verdict, str) or not verdict:  # a string says why this build of Pillow cannot
                 continue
             try:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ffcore.config.network import NetworkConfig
+from ffcore.config import NetworkConfig, apply_settings
 from ffcore.errors import ConfigError
 from ffcore.models.featherface import FeatherFace, build_network
-from ffcore.models.variants import variant_name
+from ffcore.models.variants import VARIANTS, variant_config, variant_name
+from ffcore.models.weights import load_network
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
     "backbone": ("backbone",),
@@ -124,6 +126,46 @@ def profile(
     )
 
 
+def profile_all(
+    names: Sequence[str],
+    weights: Sequence[str | Path] = (),
+    *,
+    settings: Sequence[str] = (),
+    size: tuple[int, int] = (640, 640),
+    depth: int = 0,
+    repeats: int = 0,
+) -> list[Profile]:
+    """Profiles of networks by name and of checkpoints by file, in this order.
+
+    Args:
+        names: Of published networks.
+        weights: Checkpoint files.
+        settings: Changes to the named networks, each ``field=value``.
+        size: As for `profile`, likewise below.
+        depth: Levels of modules.
+        repeats: Forward passes that are timed.
+
+    Raises:
+        ConfigError: Nothing to profile, or an impossible setting.
+        UnknownModelError: A name of no network.
+        CheckpointError: A file that is no checkpoint.
+    """
+    if not names and not weights:
+        raise ConfigError(f"name at least one network ({', '.join(VARIANTS)}) or one checkpoint")
+    if settings and not names:
+        raise ConfigError("settings change named networks; a checkpoint is what it is")
+    found = []
+    for name in names:
+        label = f"{name} {' '.join(settings)}".rstrip()
+        config = apply_settings(variant_config(name), settings)
+        found.append(replace(profile(config, size, depth=depth, repeats=repeats), network=label))
+    for path in weights:
+        network = load_network(path)
+        label = f"{Path(path).name} ({variant_name(network.config)})"
+        found.append(replace(profile(network, size, depth=depth, repeats=repeats), network=label))
+    return found
+
+
 def count_parameters(module: nn.Module) -> int:
     """Numbers that training changes; buffers are not among them."""
     return sum(parameter.numel() for parameter in module.parameters())
@@ -178,11 +220,3 @@ def _time(network: FeatherFace, size: tuple[int, int], *, repeats: int) -> float
     finally:
         network.train(training)
     return statistics.median(seconds[1:]) * 1e3
-
-
-def reduction(before: Mapping[str, Cost], after: Mapping[str, Cost]) -> dict[str, float | None]:
-    """By component, how many percent of the parameters are gone; None where there were none."""
-    return {
-        name: None if not cost.parameters else 100 * (1 - after[name].parameters / cost.parameters)
-        for name, cost in before.items()
-    }

@@ -117,6 +117,23 @@ def test_shrinking_first_moves_nothing() -> None:
     assert np.abs(align_face(image, landmarks).astype(int) - plain)[2:-2, 2:-2].max() <= 6
 
 
+@pytest.mark.parametrize(("scale", "shift"), [(1.5, 3.0), (3.0, 0.0), (3.3, 7.0), (2.7, 40.0), (8.0, 11.5)])
+def test_an_edge_is_found_within_a_twentieth_of_a_pixel_however_the_face_is_shrunk(
+    scale: float, shift: float
+) -> None:
+    errors = []
+    start = int(shift + 40 * scale)
+    for edge in range(start, start + 24):
+        image = np.full((950, 950, 3), 255, np.uint8)
+        image[:, :edge] = 0
+        face = align_face(image, ARCFACE_TEMPLATE * scale + shift)
+        dark = float((255 - face[5:-5, :, 0].astype(float)).mean(axis=0).sum() / 255)
+        # The edge lies half a pixel before the first white one, and so it does in the face.
+        errors.append(dark - 0.5 - (edge - 0.5 - shift) / scale)
+    assert abs(np.mean(errors)) < 0.05
+    assert np.abs(errors).max() < 0.6
+
+
 def test_a_face_at_the_border_is_filled_with_black() -> None:
     face = align_face(np.full((100, 100, 3), 255, np.uint8), ARCFACE_TEMPLATE - [60, 0])
     assert (face[:, :50] == 0).all()

@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -304,6 +306,15 @@ def test_a_file_that_is_no_image_says_what_it_looks_like(tmp_path: Path, data: b
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "start", [b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"P6", b"\x01\x02", b"RIFF"]
+)
+def test_files_of_a_few_bytes_are_image_errors(start: bytes) -> None:
+    for length in range(1, len(start) + 1):
+        with pytest.raises(ImageError):
+            read_image(start[:length])
+
+
 def test_missing_files_folders_and_addresses_have_their_own_message(tmp_path: Path) -> None:
     for source, message in (
         (tmp_path / "none.jpg", "does not exist"),
@@ -380,3 +391,36 @@ def test_nothing_is_written_to_stderr_for_good_and_for_truncated_files(
 def test_the_callers_name_is_used_in_errors() -> None:
     with pytest.raises(ImageError, match=r"^upload 7: is empty"):
         read_image(b"", name="upload 7")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    format_=st.sampled_from(
+        ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "QOI", "ICO"]
+    ),
+    changes=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8
+    ),
+    near_the_start=st.booleans(),
+)
+def test_a_damaged_file_is_read_or_is_an_image_error_and_nothing_else(
+    format_, changes, near_the_start
+) -> None:  # type: ignore[no-untyped-def]
+    data = bytearray(FILES[format_])
+    for place, value in changes:
+        data[int(place * (min(200, len(data)) if near_the_start else len(data)))] = value
+    try:
+        image = read_image(bytes(data), max_pixels=10**6)
+    except ImageError as error:
+        message = str(error)
+    else:
+        assert image.ndim == 3
+        assert image.dtype == np.uint8
+        return
+    assert "\n" not in message
+
+
+FILES = {
+    format_: encoded(format_)
+    for format_ in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "QOI", "ICO")
+}

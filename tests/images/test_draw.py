@@ -110,6 +110,16 @@ def test_labels_never_cover_each_other_and_the_higher_score_wins() -> None:
     assert changed(all_four)[92:].any()  # the second found room below
 
 
+def test_the_surest_face_is_drawn_on_top() -> None:
+    boxes = [(100.0, 100.0, 900.0, 900.0), (500.0, 500.0, 1300.0, 1300.0)]
+    for scores, sure in (([0.9, 0.5], (900, 500)), ([0.5, 0.9], (500, 900))):
+        result = draw_faces(grey(1400, 1400), faces_at(*boxes, scores=scores), scores=False, landmarks=False)
+        # Where the right side of the first crosses the top of the second, the line on top is unbroken.
+        column, row = result[480:520, 900], result[500, 880:920]
+        unbroken = [(line == BOX_COLOUR).all() for line in (column, row)]
+        assert unbroken == ([True, False] if sure == (900, 500) else [False, True])
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     boxes=st.lists(

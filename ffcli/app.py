@@ -1,0 +1,106 @@
+"""The program `featherface`: its commands, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from ffcli.commands.count_params import count_params
+from ffcli.commands.detect import detect
+from ffcli.exit_codes import DONE, EPILOG, INTERNAL, INTERRUPTED, USAGE, exit_code
+from ffcli.messages import error_line
+from ffcore._version import __version__
+from ffcore.errors import FeatherFaceError
+
+# Typer brings its own Click or uses the installed one, by version; its exceptions lead to either.
+_ClickError: Any = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="featherface",
+    help="Find faces with networks so small that they run anywhere.",
+    epilog=EPILOG,
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("detect", epilog=EPILOG)(detect)
+app.command("count-params", epilog=EPILOG)(count_params)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from ffcli.environment import environment
+
+        typer.echo(f"featherface {__version__} ({environment()})")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print versions, for a bug report."
+        ),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(USAGE)
+
+
+def main() -> None:
+    """Runs the program and leaves with its exit code."""
+    sys.exit(run())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs one command; what goes wrong becomes one line on stderr and an exit code.
+
+    Args:
+        arguments: Without the name of the program; those of the process when None.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        code = app(arguments, prog_name="featherface", standalone_mode=False)
+        sys.stdout.flush()
+    except FeatherFaceError as error:
+        return _fail(str(error), exit_code(error))
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # the reader of our output has left, as head does: nothing is wrong, and nobody is listening
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except _ClickError as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "featherface")
+        return _fail(f"{error.format_message()} Try: {command} --help", USAGE)
+    except Exception as error:
+        if os.environ.get("FEATHERFACE_DEBUG"):
+            raise
+        return _fail(
+            f"internal error, {type(error).__name__}: {_first_line(error)} (this is a defect; set "
+            "FEATHERFACE_DEBUG=1 for the traceback and report it)",
+            INTERNAL,
+        )
+    return code if isinstance(code, int) else DONE
+
+
+def _fail(message: str, code: int) -> int:
+    error_line(message)
+    return code
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""What a person sees: tables, progress and messages, drawn from values of the library."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ffcli.messages import note_line
+from ffcore.events import Advanced, Event, Failed, Noticed, Started
+
+if TYPE_CHECKING:
+    from ffcore.detection import Backend
+    from ffcore.detection.job import Found
+    from ffcore.models.profile import Cost, Profile
+
+FACES_SHOWN = 40
+"""Rows of the summary; a folder of a thousand photos is no table any more."""
+
+
+def console_for(stream_name: str) -> Console:
+    """A console on stdout or stderr, wide enough for one line a row where nobody reads columns."""
+    stream = getattr(sys, stream_name)
+    return Console(file=stream, width=None if stream.isatty() else 10_000, highlight=False, soft_wrap=True)
+
+
+@dataclass
+class _Row:
+    """One source in the summary."""
+
+    name: str
+    size: str
+    faces: int = 0
+    frames: int = 0
+    best: float = 0.0
+    note: str = ""
+
+
+class Reporter:
+    """Shows how a detection goes, and in the end what it found.
+
+    Bars and tables are drawn for a terminal only. The summary goes to stdout unless results go there.
+
+    Args:
+        table: Whether the summary is wanted.
+        progress: Whether progress and notes are wanted.
+        results_on_stdout: Whether stdout belongs to the results.
+    """
+
+    def __init__(self, *, table: bool, progress: bool, results_on_stdout: bool) -> None:
+        self._stderr = console_for("stderr")
+        self._results_on_stdout = results_on_stdout
+        self._table = table
+        self._talk = progress
+        self._rows: dict[str, _Row] = {}
+        self._notes: dict[str, str] = {}
+        self._tasks: list[TaskID] = []
+        self.failed: list[str] = []
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._stderr,
+            transient=True,
+            disable=not (progress and self._stderr.is_terminal),
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        if kind is None:
+            self._summary()
+
+    def engine(self, backend: Backend) -> None:
+        """Says what really computes."""
+        if self._talk:
+            network = f"{backend.facts.network} " if backend.facts.network else ""
+            self._say(f"{network}on {backend.device} with {backend.name}")
+
+    def on_event(self, event: Event) -> None:
+        """Draws one event of the library."""
+        match event:
+            case Started():
+                # escape: a name in brackets would be taken for a colour
+                self._tasks.append(self._progress.add_task(escape(event.what), total=event.total))
+            case Advanced():
+                self._progress.advance(self._tasks[-1])
+            case Failed():
+                self._progress.advance(self._tasks[-1]) if self._tasks else None
+                self.problem(f"{event.name}: {event.reason.removeprefix(f'{event.name}: ')}")
+            case Noticed():
+                self._notes[event.name] = event.message
+                if self._talk:
+                    self._say(f"{event.name}: {event.message}")
+
+    def problem(self, message: str) -> None:
+        """Names something that failed; the job goes on."""
+        self.failed.append(message)
+        self._say(f"featherface: {message}")
+
+    def add(self, found: Found) -> None:
+        """Takes one result into the summary."""
+        result, name = found.result, found.source.name
+        row = self._rows.setdefault(name, _Row(name, f"{result.width}×{result.height}"))
+        row.faces += len(result.faces)
+        row.frames += found.frame is not None
+        row.best = max(row.best, float(result.faces.scores.max(initial=0.0)))
+        if found.seen is not None:
+            row.note = f"seen at {found.seen[0]}×{found.seen[1]}"
+
+    def _say(self, line: str) -> None:
+        if self._stderr.is_terminal:
+            self._stderr.print(Text(line))
+        else:
+            note_line(line)
+
+    def _summary(self) -> None:
+        rows = list(self._rows.values())
+        if not self._table or (not rows and not self.failed):
+            return
+        on_stdout = not self._results_on_stdout
+        console = console_for("stdout") if on_stdout else self._stderr
+        if console.is_terminal:
+            console.print(self._drawn(rows))
+        elif on_stdout:
+            for row in rows:
+                sys.stdout.write(f"{row.name}\t{row.size}\t{row.faces}\n")
+
+    def _drawn(self, rows: Sequence[_Row]) -> Table:
+        videos = any(row.frames for row in rows)
+        table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
+        table.add_column("source", overflow="fold")
+        table.add_column("size", justify="right")
+        if videos:
+            table.add_column("frames", justify="right")
+        table.add_column("faces", justify="right")
+        table.add_column("best score", justify="right")
+        if any(row.note for row in rows):
+            table.add_column("note", style="dim")
+        for row in rows[:FACES_SHOWN]:
+            cells: list[str | Text] = [Text(row.name), row.size]
+            if videos:
+                cells.append(str(row.frames) if row.frames else "")
+            cells += [str(row.faces), f"{row.best:.2f}" if row.faces else "", row.note]
+            table.add_row(*cells[: len(table.columns)])
+        total = f"{sum(row.faces for row in rows)} faces in {len(rows)} sources"
+        more = f", {len(rows) - FACES_SHOWN} more sources not listed" if len(rows) > FACES_SHOWN else ""
+        failures = f", {len(self.failed)} failed" if self.failed else ""
+        table.caption = total + more + failures
+        return table
+
+
+def print_profiles(profiles: Sequence[Profile]) -> None:
+    """Tables of what networks cost: one network by component, or several side by side."""
+    console = console_for("stdout")
+    first = profiles[0]
+    height, width = first.size
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("component")
+    for i, found in enumerate(profiles):
+        table.add_column(f"{found.network}\nparameters", justify="right")
+        table.add_column("\nMMAC", justify="right")
+        table.add_column("\nchange" if i else "\nshare", justify="right")
+    for name in [*first.components, "total"]:
+        cells: list[str] = []
+        for i, found in enumerate(profiles):
+            cost = _cost(found, name)
+            cells += [f"{cost.parameters:,}", f"{cost.macs / 1e6:,.1f}"]
+            before, whole = _cost(first, name).parameters, found.total.parameters
+            cells.append(_change(before, cost.parameters) if i else f"{100 * cost.parameters / whole:.1f} %")
+        table.add_row(name, *cells, style="bold" if name == "total" else None, end_section=name == "heads")
+    console.print(table)
+    for found in profiles:
+        timed = (
+            ""
+            if found.milliseconds is None
+            else f", {found.milliseconds:.1f} ms for one image on the CPU with {found.threads} threads"
+        )
+        console.print(Text(f"{found.network}: {found.megabytes:.2f} MB as float32{timed}"))
+    console.print(Text(f"MACs at {height}×{width}: {first.to_dict()['macs_convention']}.", style="dim"))
+    for found in profiles:
+        if found.modules:
+            console.print(_module_table(found))
+
+
+def _module_table(found: Profile) -> Table:
+    table = Table(
+        box=None, pad_edge=False, header_style="bold", title=f"\n{found.network}", title_justify="left"
+    )
+    table.add_column("module")
+    table.add_column("parameters", justify="right")
+    table.add_column("MMAC", justify="right")
+    for name, cost in found.modules.items():
+        indent = "  " * name.count(".")
+        table.add_row(f"{indent}{name.rpartition('.')[2]}", f"{cost.parameters:,}", f"{cost.macs / 1e6:,.2f}")
+    return table
+
+
+def _cost(found: Profile, name: str) -> Cost:
+    return found.total if name == "total" else found.components[name]
+
+
+def _change(before: int, after: int) -> str:
+    if not before:
+        return "new" if after else ""
+    return f"{100 * (after / before - 1):+.1f} %"
