@@ -89,5 +89,6 @@ def _tiled(image: NDArray[np.uint8], side: int, size: tuple[int, int] | None) ->
     overlap = side // 4
     for tile in tiles(height, width, size=side, overlap=overlap):
         yield View(ResizePolicy(size=size).apply(tile.cut(image)), tile=tile)
-    whole = ResizePolicy(size=size) if size else ResizePolicy(max_side=side)
+    # No larger than what one look is enough for, or the largest faces would be missed here too.
+    whole = ResizePolicy(size=size) if size else ResizePolicy(max_side=min(side, CLOSE_UP_FROM))
     yield View(whole.apply(image), smallest=overlap * 0.75)

@@ -106,6 +106,12 @@ def test_no_photos_give_no_results_and_a_dark_photo_no_faces() -> None:
     assert detector()(photo(64, 64)) == Faces.empty()
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (7, 3000)])
+@pytest.mark.parametrize("options", [{}, {"tile": 640}, {"size": 320}, {"max_side": 64}])
+def test_the_oddest_photos_are_looked_at(shape: tuple[int, int], options: dict) -> None:
+    assert detector(**options)(photo(*shape)) == Faces.empty()
+
+
 def test_a_cell_in_the_overlap_of_tiles_is_found_once_and_in_place() -> None:
     cells = [(x, 320, 8) for x in range(0, 1664, 96)]
     big = photo(640, 1664, *cells)  # tiles start at multiples of 128, so cells fall on the grid

@@ -35,6 +35,7 @@ def face(x1: float, y1: float, x2: float, y2: float) -> Faces:
         (3000, 4000, {"size": (480, 640)}, [(480, 640)]),
         (600, 900, {"tile": 640}, [(608, 640)] * 2 + [(448, 640)]),  # two tiles and the whole
         (600, 600, {"tile": 640}, [(608, 608)]),  # nothing to cut
+        (1000, 3000, {"tile": 2048}, [(1024, 2048)] * 2 + [(352, 1024)]),  # the whole is one easy look
     ],
 )
 def test_what_the_network_gets_to_see(
