@@ -26,7 +26,8 @@ class DetectorOptions:
     max_faces: int = 750
     """At most so many faces of a photo are reported."""
     max_side: int | None = 2048
-    """Photos whose longer side has more pixels are shrunk to it; None leaves every photo as it is."""
+    """Photos whose longer side has more pixels are shrunk to it; None leaves every photo as it is, which
+    finds smaller faces and takes time and memory in proportion to the pixels."""
     size: int | tuple[int, int] | None = None
     """Side, or height and width, of a fixed input into which photos are fitted. Replaces `max_side`."""
     tile: int | None = None

@@ -64,7 +64,7 @@ def postprocess(
     # Stable, so that equal scores keep the order of the anchors on every machine.
     chosen = chosen[np.argsort(-scores[chosen], kind="stable")][:candidates]
     pixels = table[chosen] * np.array([width, height, width, height], np.float32)
-    with np.errstate(over="ignore"):  # found by the check below
+    with np.errstate(over="ignore", invalid="ignore"):  # found by the check below
         found = decode_boxes(boxes[chosen], pixels, variances=config.variances)
         points = decode_landmarks(landmarks[chosen], pixels, variances=config.variances)
     if not (np.isfinite(found).all() and np.isfinite(points).all()):

@@ -17,14 +17,19 @@ from ffcore.faces import Faces
 from ffcore.geometry.resize import Resized, ResizePolicy
 from ffcore.geometry.tiles import Tile, tiles
 
+# Measured with v1 and WIDER FACE photos, enlarged for the larger sizes. In inputs 1024 pixels wide one
+# look finds every face above 300 pixels (132 of 132), at 2048 pixels 54 of 72, at 3072 pixels 7 of 24; what
+# is missed is higher than 700 pixels. A second look finds all of them, adds no false box and 3 % of time.
+# Its side hardly matters: 256 to 640 pixels find the same faces.
+
+CLOSE_UP_FROM = 1024
+"""A second look pays when the first has a longer side than this, pixels."""
+
 CLOSE_UP_SIDE = 480
 """Longer side of the second look, pixels."""
 
-CLOSE_UP_FROM = 768
-"""A second look pays when the first has a longer side than this, pixels."""
-
-CLOSE_UP_FACE = 300
-"""Height that a face of the second look must have had in the first one to count, pixels."""
+CLOSE_UP_FACE = 512
+"""Height that a face of the second look must have had in the first one to count: the largest anchor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,5 +89,6 @@ def _tiled(image: NDArray[np.uint8], side: int, size: tuple[int, int] | None) ->
     overlap = side // 4
     for tile in tiles(height, width, size=side, overlap=overlap):
         yield View(ResizePolicy(size=size).apply(tile.cut(image)), tile=tile)
-    whole = ResizePolicy(size=size) if size else ResizePolicy(max_side=side)
+    # No larger than what one look is enough for, or the largest faces would be missed here too.
+    whole = ResizePolicy(size=size) if size else ResizePolicy(max_side=min(side, CLOSE_UP_FROM))
     yield View(whole.apply(image), smallest=overlap * 0.75)
