@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ffcore._version import __version__
+from ffcore.detection.facts import PREFIX, DetectorFacts
 from ffcore.errors import ConfigError, ExportError
 from ffcore.export.deform_conv import deform_conv_operator, onnx_deform_conv2d
 from ffcore.files import replacing
-from ffcore.geometry.anchors import PUBLISHED
-from ffcore.geometry.resize import MEAN_BGR
 from ffcore.models.featherface import FeatherFace
 from ffcore.models.variants import variant_name
 
@@ -26,7 +25,6 @@ OPSET = 20
 
 INPUT_NAME = "input"
 OUTPUT_NAMES = ("bbox_regressions", "classifications", "landmarks")
-METADATA_PREFIX = "featherface."
 
 
 class _WithProbabilities(nn.Module):
@@ -96,25 +94,16 @@ def export_onnx(
         network.train(training)
     if program is None:
         raise ExportError(f"{path}: the ONNX exporter gave no graph")
-    program.model.metadata_props.update(
-        {f"{METADATA_PREFIX}{key}": value for key, value in {**metadata(network), **(facts or {})}.items()}
-    )
+    program.model.metadata_props.update(metadata(network))
+    program.model.metadata_props.update({f"{PREFIX}{key}": value for key, value in (facts or {}).items()})
     with replacing(path) as part:
         program.save(str(part), external_data=False)
 
 
 def metadata(network: FeatherFace) -> dict[str, str]:
-    """What a reader must know to use the graph of a network, all of it text."""
-    return {
-        "network": variant_name(network.config),
-        "config": json.dumps(network.config.to_dict()),
-        "version": __version__,
-        "channel_order": "BGR",
-        "mean": ",".join(f"{value:g}" for value in MEAN_BGR),
-        "strides": json.dumps(PUBLISHED.strides),
-        "min_sizes": json.dumps(PUBLISHED.min_sizes),
-        "variances": json.dumps(PUBLISHED.variances),
-    }
+    """What a reader must know to use the graph of a network, as the entries of its file."""
+    facts = DetectorFacts(network=variant_name(network.config), version=__version__)
+    return {**facts.to_metadata(), f"{PREFIX}config": json.dumps(network.config.to_dict())}
 
 
 @contextmanager
