@@ -18,6 +18,7 @@ from ffcore.detection.views import View, views
 from ffcore.errors import ConfigError
 from ffcore.faces import Faces
 from ffcore.geometry.nms import nms
+from ffcore.geometry.voting import vote
 from ffcore.images import read_image
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class DetectorSettings(TypedDict, total=False):
     max_faces: int
     max_side: int | None
     size: int | tuple[int, int] | None
+    short_sides: tuple[int, ...]
+    mirror: bool
+    merge: Literal["nms", "vote"]
     tile: int | None
     close_ups: bool
     batch: int
@@ -286,6 +290,8 @@ def _merged(parts: Sequence[Faces], options: DetectorOptions) -> Faces:
     if len(parts) == 1:
         return parts[0]
     faces = Faces.concatenate(parts)
+    if options.merge == "vote":
+        return vote(faces, threshold=options.nms, limit=options.max_faces)
     return faces[nms(faces.boxes, faces.scores, threshold=options.nms, limit=options.max_faces)]
 
 

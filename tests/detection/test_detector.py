@@ -246,3 +246,18 @@ def test_keyword_settings_are_the_fields_of_the_options() -> None:
 def test_impossible_options_are_errors_that_name_the_field(change: dict) -> None:
     with pytest.raises(ConfigError, match=next(iter(change))):
         DetectorOptions(**change)
+
+
+def test_several_scales_and_the_mirror_image_find_each_face_once() -> None:
+    backend = ToyBackend()
+    options = {"short_sides": (64, 128), "max_side": None, "mirror": True, "merge": "vote", "batch": 1}
+    found = detector(backend, **options).detect(photo(64, 96, (24, 16, 16)))
+    assert found.views == 4
+    assert backend.batches == [(1, 64, 96), (1, 128, 192)] * 2
+    wanted = detector()(photo(64, 96, (24, 16, 16)))
+    assert centres(found.faces)[0] == pytest.approx(centres(wanted)[0], abs=4)
+
+
+def test_the_shorter_side_is_limited_by_the_longer() -> None:
+    found = detector(short_sides=(480,), max_side=640).detect(photo(300, 1200))
+    assert (found.seen_height, found.seen_width) == (160, 640)
