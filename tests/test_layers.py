@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": FIRST | {"models", "losses"},
     "export": FIRST | {"models", "export", "detection"},
     "detection": FIRST | {"models", "detection"},
+    "evaluation": FIRST | {"evaluation", "detection", "models"},
 }
 
 
