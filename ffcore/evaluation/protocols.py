@@ -6,7 +6,7 @@ networks differ, so it is recorded beside every result.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ffcore.detection.options import DetectorOptions
@@ -49,11 +49,17 @@ class Protocol:
         return ", ".join([self.name, *changes])
 
     def to_dict(self) -> dict[str, Any]:
-        """Name, changes and every setting that can move a result, as plain values."""
-        settings = asdict(self.options)
-        del settings["batch"]  # changes speed, nothing else
-        settings["short_sides"] = list(self.options.short_sides)
-        return {"name": self.name, "changed": list(self.changed), "settings": settings}
+        """What a reader of a result must know, as plain values."""
+        options = self.options
+        return {
+            "name": self.label,
+            "size": _size_in_words(options),
+            "score": options.score,
+            "nms": options.nms,
+            "kept": options.max_faces,
+            "mirror": options.mirror,
+            "merge": options.merge,
+        }
 
 
 def protocol(name: str, **changes: Any) -> Protocol:
@@ -72,3 +78,17 @@ def protocol(name: str, **changes: Any) -> Protocol:
     options = replace(known, **changes)
     changed = tuple(field for field in changes if getattr(options, field) != getattr(known, field))
     return Protocol(name, options, changed)
+
+
+def _size_in_words(options: DetectorOptions) -> str:
+    longest = "" if options.max_side is None else f"longer side at most {options.max_side}"
+    if options.input_size is not None:
+        words = "fitted into {}×{}".format(*options.input_size)
+    elif options.tile is not None:
+        words = f"tiles of {options.tile}"
+    elif options.short_sides:
+        sides = ", ".join(map(str, options.short_sides))
+        words = f"shorter side {sides}" + (f", {longest}" if longest else "")
+    else:
+        words = longest or "as it is"
+    return words + (", close-ups again at a small scale" if options.close_ups else "")
