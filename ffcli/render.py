@@ -71,8 +71,16 @@ class Reporter:
             TimeRemainingColumn(),
             console=self._stderr,
             transient=True,
-            disable=not (progress and self._stderr.is_terminal),
+            # Rich would send what is written to stdout through the bar's console, which is stderr.
+            redirect_stdout=False,
+            redirect_stderr=False,
+            disable=not self._draws(progress),
         )
+
+    def _draws(self, progress: bool) -> bool:
+        """Whether there is a terminal for the bar, and no results that run through it."""
+        printing = self._results_on_stdout and sys.stdout.isatty()
+        return progress and self._stderr.is_terminal and not printing
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -157,7 +165,7 @@ class Reporter:
                 cells.append(str(row.frames) if row.frames else "")
             cells += [str(row.faces), f"{row.best:.2f}" if row.faces else "", row.note]
             table.add_row(*cells[: len(table.columns)])
-        total = f"{sum(row.faces for row in rows)} faces in {len(rows)} sources"
+        total = f"{_count(sum(row.faces for row in rows), 'face')} in {_count(len(rows), 'source')}"
         more = f", {len(rows) - FACES_SHOWN} more sources not listed" if len(rows) > FACES_SHOWN else ""
         failures = f", {len(self.failed)} failed" if self.failed else ""
         table.caption = total + more + failures
@@ -169,21 +177,13 @@ def print_profiles(profiles: Sequence[Profile]) -> None:
     console = console_for("stdout")
     first = profiles[0]
     height, width = first.size
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("component")
-    for i, found in enumerate(profiles):
-        table.add_column(f"{found.network}\nparameters", justify="right")
-        table.add_column("\nMMAC", justify="right")
-        table.add_column("\nchange" if i else "\nshare", justify="right")
-    for name in [*first.components, "total"]:
-        cells: list[str] = []
-        for i, found in enumerate(profiles):
-            cost = _cost(found, name)
-            cells += [f"{cost.parameters:,}", f"{cost.macs / 1e6:,.1f}"]
-            before, whole = _cost(first, name).parameters, found.total.parameters
-            cells.append(_change(before, cost.parameters) if i else f"{100 * cost.parameters / whole:.1f} %")
-        table.add_row(name, *cells, style="bold" if name == "total" else None, end_section=name == "heads")
-    console.print(table)
+    beside = _component_table(profiles, first)
+    unbound = console.options.update(max_width=10_000)  # or it would be measured as squeezed already
+    if console.measure(beside, options=unbound).maximum <= console.width:
+        console.print(beside)
+    else:
+        for found in profiles:
+            console.print(_component_table([found], first, title=f"\n{found.network}"))
     for found in profiles:
         timed = (
             ""
@@ -197,6 +197,27 @@ def print_profiles(profiles: Sequence[Profile]) -> None:
             console.print(_module_table(found))
 
 
+def _component_table(profiles: Sequence[Profile], first: Profile, *, title: str | None = None) -> Table:
+    """Networks side by side, compared with the first one; a single one may have its name as title."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    table.add_column("component", no_wrap=True)
+    for found in profiles:
+        name, above = ("", "") if title else (f"{found.network}\n", "\n")
+        table.add_column(f"{name}parameters", justify="right")
+        table.add_column(f"{above}MMAC", justify="right")
+        table.add_column(f"{above}{'share' if found is first else 'change'}", justify="right")
+    for name in [*first.components, "total"]:
+        cells: list[str] = []
+        for found in profiles:
+            cost = _cost(found, name)
+            cells += [f"{cost.parameters:,}", f"{cost.macs / 1e6:,.1f}"]
+            before, whole = _cost(first, name).parameters, found.total.parameters
+            share = f"{100 * cost.parameters / whole:.1f} %"
+            cells.append(share if found is first else _change(before, cost.parameters))
+        table.add_row(name, *cells, style="bold" if name == "total" else None, end_section=name == "heads")
+    return table
+
+
 def _module_table(found: Profile) -> Table:
     table = Table(
         box=None, pad_edge=False, header_style="bold", title=f"\n{found.network}", title_justify="left"
@@ -208,6 +229,10 @@ def _module_table(found: Profile) -> Table:
         indent = "  " * name.count(".")
         table.add_row(f"{indent}{name.rpartition('.')[2]}", f"{cost.parameters:,}", f"{cost.macs / 1e6:,.2f}")
     return table
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _cost(found: Profile, name: str) -> Cost:

@@ -44,6 +44,7 @@ class DetectorSettings(TypedDict, total=False):
     max_side: int | None
     size: int | tuple[int, int] | None
     short_sides: tuple[int, ...]
+    multiple: int
     mirror: bool
     merge: Literal["nms", "vote"]
     tile: int | None

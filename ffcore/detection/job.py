@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from ffcore.images.read_ahead import read_ahead
 from ffcore.images.sources import Source
 from ffcore.images.video import VideoReader
 from ffcore.images.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
-from ffcore.results import ImageFaces, write_widerface
+from ffcore.results import ImageFaces, widerface_path, write_widerface
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,23 +123,22 @@ class _Plan:
             *WRITABLE_SUFFIXES,
             *WRITABLE_VIDEO_SUFFIXES,
         )
-        if self.as_file and len(sources) != 1:
+        if self.as_file and len(sources) > 1:
             raise ConfigError(
                 f"{outputs.out} is one file, but there are {len(sources)} sources; give a folder"
             )
         if outputs.widerface is not None and any(source.kind != "image" for source in sources):
             raise ConfigError("WIDER FACE text files are for photos; leave out the videos")
         self._stems = Counter(str(source.relative.with_suffix("")).casefold() for source in sources)
+        self._inputs = {identity for source in sources if (identity := _identity(source.path))}
+        self._widerface: dict[PurePath, str] = {}
 
     def copy_of(self, source: Source) -> Path | None:
-        """Where the changed copy goes; never the source itself."""
+        """Where the changed copy goes; never one of the sources."""
         out = self.outputs.out
         if out is None:
             return None
-        target = out if self.as_file else out / self._with_writable_suffix(source)
-        if source.path is not None and target.exists() and target.samefile(source.path):
-            raise InputError(f"{target}: would overwrite the input; choose another place for the output")
-        return target
+        return self._no_input(out if self.as_file else out / self._with_writable_suffix(source))
 
     def crop_of(self, source: Source, number: int, frame: int | None) -> Path:
         """Where the crop of one face goes."""
@@ -147,7 +146,23 @@ class _Plan:
         alone = self._stems[str(source.relative.with_suffix("")).casefold()] == 1
         name = source.relative.stem if alone else source.relative.name
         moment = "" if frame is None else f"-f{frame:06d}"
-        return self.outputs.crops / source.relative.parent / f"{name}{moment}-{number:03d}.png"
+        return self._no_input(
+            self.outputs.crops / source.relative.parent / f"{name}{moment}-{number:03d}.png"
+        )
+
+    def widerface_name(self, path: Path) -> str:
+        """The name under which the WIDER FACE layout knows a photo; no two photos share a result file."""
+        # the event is the folder of the photo, also where the user stands in that folder
+        whole = str(path.resolve())
+        other = self._widerface.setdefault(widerface_path(whole), whole)
+        if other != whole:
+            raise InputError(f"its WIDER FACE file {widerface_path(whole)} would replace that of {other}")
+        return whole
+
+    def _no_input(self, target: Path) -> Path:
+        if _identity(target) in self._inputs:
+            raise InputError(f"{target}: would overwrite the input; choose another place for the output")
+        return target
 
     @staticmethod
     def _with_writable_suffix(source: Source) -> Path:
@@ -159,6 +174,15 @@ class _Plan:
         return source.relative.with_name(
             source.relative.name + (".jpg" if source.kind == "image" else ".mp4")
         )
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """What tells whether two paths are the same file, links and letter case aside; None for no file."""
+    try:
+        facts = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return None if facts is None else (facts.st_dev, facts.st_ino)
 
 
 def _photos(
@@ -183,17 +207,21 @@ def _photos(
         except InputError as error:
             on_event(Failed(source.name, str(error)))
             continue
-        if found.seen is not None:
-            width, height = found.seen
-            on_event(
-                Noticed(
-                    source.name,
-                    f"{detection.width}×{detection.height} was searched at {width}×{height}; "
-                    "a larger max-side, or tile, looks closer",
-                )
-            )
+        _tell_size(found, detector, on_event)
         on_event(Advanced(source.name, len(detection.faces)))
         yield found
+
+
+def _tell_size(found: Found, detector: FaceDetector, on_event: OnEvent) -> None:
+    """Reports that the network saw less than there is, and what would show it more."""
+    if found.seen is None:
+        return
+    if detector.backend.input_size is not None:
+        hint = "tile"
+    else:
+        hint = "a larger size, or tile," if detector.options.size else "a larger max-side, or tile,"
+    was, seen = f"{found.result.width}×{found.result.height}", "×".join(map(str, found.seen))
+    on_event(Noticed(found.source.name, f"{was} was searched at {seen}; {hint} looks closer"))
 
 
 def _write(image: NDArray[np.uint8], found: Found, plan: _Plan) -> None:
@@ -205,9 +233,8 @@ def _write(image: NDArray[np.uint8], found: Found, plan: _Plan) -> None:
     if outputs.crops is not None:
         _write_crops(image, found, plan)
     if outputs.widerface is not None and found.source.path is not None:
-        # the event is the folder of the photo, also where the user stands in that folder
-        whole = str(found.source.path.resolve())
-        named = ImageFaces(whole, found.result.width, found.result.height, faces)
+        name = plan.widerface_name(found.source.path)
+        named = ImageFaces(name, found.result.width, found.result.height, faces)
         write_widerface(outputs.widerface, [named])
 
 
@@ -257,12 +284,14 @@ def _video(
         try:
             for (frame, found), faces in held:
                 assert found.time is not None
+                if found.frame == 0:
+                    _tell_size(found, detector, on_event)
                 write(frame, found.time, faces)
                 if outputs.crops is not None:
                     _write_crops(frame, found, plan)
                 on_event(Advanced(found.result.image, len(found.result.faces)))
                 yield found
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GeneratorExit):  # the caller may be the one who is interrupted
             if source.camera is not None and writer is not None:
                 writer.close()  # stopping it by hand is how a camera ends
             raise

@@ -34,6 +34,9 @@ class DetectorOptions:
     short_sides: tuple[int, ...] = ()
     """Look once for each of these, the photo's shorter side resized to it (the longer still at most
     `max_side`). Replaces `close_ups`."""
+    multiple: int = 32
+    """Inputs are filled up with the mean colour to a multiple of this, so that photos of similar sizes
+    share a batch. 1 shows the network the photo and nothing else, as the published figures were made."""
     mirror: bool = False
     """Take every look at the mirrored photo too."""
     merge: Literal["nms", "vote"] = "nms"
@@ -54,7 +57,7 @@ class DetectorOptions:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ConfigError(f"{name} = {value!r}: a number from 0 to 1 is needed")
-        for name in ("candidates", "max_faces", "batch"):
+        for name in ("candidates", "max_faces", "multiple", "batch"):
             _check_whole(name, getattr(self, name), least=1)
         if self.max_side is not None:
             _check_whole("max_side", self.max_side, least=1)

@@ -88,9 +88,17 @@ def _upright_views(
         return
     if options.short_sides and size is None:
         for side in options.short_sides:
-            yield View(ResizePolicy(short_side=side, max_side=options.max_side).apply(image))
+            yield View(
+                ResizePolicy(short_side=side, max_side=options.max_side, multiple=options.multiple).apply(
+                    image
+                )
+            )
         return
-    policy = ResizePolicy(size=size) if size else ResizePolicy(max_side=options.max_side)
+    policy = (
+        ResizePolicy(size=size)
+        if size
+        else ResizePolicy(max_side=options.max_side, multiple=options.multiple)
+    )
     first = policy.apply(image)
     yield View(first)
     if options.close_ups and size is None and max(first.height, first.width) > CLOSE_UP_FROM:

@@ -12,7 +12,7 @@ from typing import Any
 from ffcore.detection.options import DetectorOptions
 from ffcore.errors import ConfigError, did_you_mean
 
-_COMMON = DetectorOptions(score=0.02, nms=0.4, max_faces=750, max_side=None, close_ups=False)
+_COMMON = DetectorOptions(score=0.02, nms=0.4, max_faces=750, max_side=None, multiple=1, close_ups=False)
 
 PROTOCOLS: dict[str, DetectorOptions] = {
     # every photo at its own size
@@ -91,4 +91,6 @@ def _size_in_words(options: DetectorOptions) -> str:
         words = f"shorter side {sides}" + (f", {longest}" if longest else "")
     else:
         words = longest or "as it is"
+    if options.multiple > 1:
+        words += f", filled up to multiples of {options.multiple}"
     return words + (", close-ups again at a small scale" if options.close_ups else "")

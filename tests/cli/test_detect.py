@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -338,3 +339,59 @@ def test_a_photo_that_is_shrunk_says_so(
 ) -> None:
     assert detect(photos / "astronaut.jpg", "--model", weights, "--max-side", "256", "--jsonl") == 0
     assert "512×512 was searched at 256×256" in capsys.readouterr().err
+
+
+def test_no_input_is_overwritten_by_the_copy_of_another(
+    photos: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    below = photos / "below"
+    below.mkdir()
+    shutil.copy(photos / "älter" / "cat [1].jpg", below / "astronaut.jpg")
+    before = (below / "astronaut.jpg").read_bytes()
+    assert detect(photos, "--model", weights, "--out", below) == 3
+    assert "would overwrite the input" in capsys.readouterr().err
+    assert (below / "astronaut.jpg").read_bytes() == before
+
+
+def test_no_input_is_overwritten_by_a_crop(photos: Path, weights: Path) -> None:
+    shutil.copy(photos / "astronaut.jpg", photos / "astronaut-000.png")
+    before = (photos / "astronaut-000.png").read_bytes()
+    options = ("--score", "0", "--max-faces", "1", "--crops", photos)
+    assert detect(photos, "--model", weights, *options) == 3
+    assert (photos / "astronaut-000.png").read_bytes() == before
+
+
+def test_two_photos_never_share_a_widerface_file(
+    photos: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = Image.open(photos / "astronaut.jpg")
+    image.save(photos / "astronaut.png")
+    assert detect(photos, "--model", weights, "--widerface", tmp_path / "text") == 3
+    error = capsys.readouterr().err
+    assert "astronaut.png" in error
+    assert "would replace that of" in error
+
+
+def test_a_place_for_one_file_does_not_hide_that_the_source_is_missing(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert detect("nowhere.jpg", "--model", weights, "--out", tmp_path / "x.jpg") == 3
+    assert "nowhere.jpg: does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [(("--max-side", "64"), "a larger max-side, or tile,"), (("--size", "64"), "a larger size, or tile,")],
+)
+def test_shrinking_is_told_for_photos_and_once_a_video_with_what_helps(
+    options: tuple[str, str],
+    hint: str,
+    film: Path,
+    photos: Path,
+    weights: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert detect(film, photos / "astronaut.jpg", "--model", weights, "--score", "1", *options) == 0
+    error = capsys.readouterr().err
+    assert error.count(f"160×160 was searched at 64×64; {hint} looks closer") == 1
+    assert error.count(f"512×512 was searched at 64×64; {hint} looks closer") == 1
