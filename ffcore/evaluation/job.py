@@ -11,6 +11,7 @@ from typing import Any
 
 from ffcore._version import __version__
 from ffcore.detection.detector import FaceDetector
+from ffcore.detection.loading import load_backend, weights_file
 from ffcore.distributed import Processes
 from ffcore.errors import InputError
 from ffcore.evaluation.ground_truth import GroundTruth
@@ -20,6 +21,7 @@ from ffcore.evaluation.protocols import Protocol
 from ffcore.evaluation.result import EvaluationResult
 from ffcore.evaluation.scoring import Matched, match_predictions, score
 from ffcore.events import Failed, OnEvent, ignore
+from ffcore.files import write_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +42,12 @@ class Evaluation:
     unreadable: Mapping[str, str]
     model: Mapping[str, str]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values; `EvaluationResult.from_dict` reads its part back."""
+    def to_dict(self, *, curves: bool = False) -> dict[str, Any]:
+        """Everything as plain values; `EvaluationResult.from_dict` reads its part back.
+
+        Args:
+            curves: Also the counts at all thresholds.
+        """
         speed = None
         if self.run is not None:
             speed = {
@@ -51,7 +57,7 @@ class Evaluation:
                 "network_busy": round(self.run.busy, 4),
             }
         return {
-            **self.result.to_dict(),
+            **self.result.to_dict(curves=curves),
             "model": dict(self.model),
             "speed": speed,
             "unreadable": dict(self.unreadable),
@@ -78,13 +84,14 @@ def score_folder(folder: str | Path, ground_truth: GroundTruth, *, missing: Miss
 
 
 def evaluate_detector(
-    detector: FaceDetector,
+    model: str | Path,
     protocol: Protocol,
     *,
-    weights: str | Path,
     data: str | Path,
     ground_truth: GroundTruth,
     folder: str | Path,
+    device: str = "auto",
+    threads: int | None = None,
     processes: Processes | None = None,
     on_event: OnEvent = ignore,
 ) -> Evaluation:
@@ -93,27 +100,30 @@ def evaluate_detector(
     Several processes share the photos; each returns the same evaluation.
 
     Args:
-        detector: Its options are replaced by those of the protocol.
+        model: As for `FaceDetector.load`.
         protocol: The conditions.
-        weights: The file that the detector was loaded from; its SHA-256 marks the predictions.
         data: Holds ``event/name.jpg``.
         ground_truth: The faces and images.
         folder: Where prediction files go. One that holds part of them already is completed.
+        device: As for `FaceDetector.load`, likewise below.
+        threads: Of the CPU.
         processes: Who shares the work; this process alone when None.
         on_event: Told about progress and failures.
 
     Raises:
         InputError: No photo is there, or the folder holds predictions of another run.
-        ModelError: The network failed.
+        ModelError: The model cannot be loaded, or the network failed.
     """
     processes = processes or Processes()
-    model = {
-        "network": detector.backend.facts.network,
-        "library": detector.backend.name,
-        "sha256": hashlib.sha256(Path(weights).read_bytes()).hexdigest(),
+    weights = weights_file(model)
+    backend = load_backend(weights, device=device, threads=threads)
+    identity = {
+        "network": backend.facts.network,
+        "library": backend.name,
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
     }
     if processes.first:
-        begin_run(folder, {"model": model, "protocol": protocol.to_dict(), "version": __version__})
+        begin_run(folder, {"model": identity, "protocol": protocol.to_dict(), "version": __version__})
     processes.gather(None)
     photos = find_photos(data, ground_truth.images)
     unreadable = {image: "no such photo" for image in ground_truth.images if image not in photos}
@@ -121,8 +131,8 @@ def evaluate_detector(
         for image, reason in unreadable.items():
             on_event(Failed(image, reason))
     mine = dict(list(photos.items())[processes.rank :: processes.count])
-    measured = FaceDetector(detector.backend, protocol.options)
-    runs = processes.gather(predict(measured, mine, folder, on_event=on_event))
+    detector = FaceDetector(backend, protocol.options)
+    runs = processes.gather(predict(detector, mine, folder, on_event=on_event))
     for run in runs:
         unreadable |= run.failed
     evaluation = score_folder(folder, ground_truth, missing="empty" if unreadable else "refuse")
@@ -134,7 +144,7 @@ def evaluate_detector(
         evaluation,
         run=_together(runs),
         unreadable=unreadable,
-        model={**model, "device": detector.backend.device},
+        model={"file": weights.name, **identity, "device": backend.device},
     )
 
 
@@ -147,3 +157,13 @@ def _together(runs: Sequence[PredictionRun]) -> PredictionRun:
         seconds=max(run.seconds for run in runs),
         network_seconds=sum(run.network_seconds for run in runs) / len(runs),
     )
+
+
+def write_evaluation(path: str | Path, evaluation: Evaluation) -> None:
+    """Writes everything as JSON, curves included; `read_result` reads the numbers back.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    plain = evaluation.to_dict(curves=True)
+    write_text(path, json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")
