@@ -22,6 +22,7 @@ FIRST = {
     "files",
     "filetype",
     "_version",
+    "distributed",
     "geometry",
     "images",
     "config",

@@ -68,7 +68,7 @@ def eval_widerface(
     With --predictions it scores files of any detector; with --data and --model it predicts first. Start
     it with torchrun to share the photos among processes.
 
-    Example: featherface eval-widerface --ground-truth gt --predictions pred
+    Example: featherface eval-widerface --ground-truth gt --predictions pred --images list.txt
     """
     from ffcli.render import ProgressLine, print_evaluation
     from ffcli.requirements import require
