@@ -19,7 +19,7 @@ from ffcore import filetype
 from ffcore._version import __version__
 from ffcore.config.network import NetworkConfig
 from ffcore.errors import CheckpointError, ConfigError
-from ffcore.files import replacing
+from ffcore.files import replacing, write_bytes
 from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.published import published_names
 from ffcore.models.variants import VARIANTS, variant_name
@@ -171,10 +171,10 @@ def save_network(
         "facts": json.dumps(dict(facts or {})),
     }
     if path.suffix == ".safetensors" and layout == "featherface":
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        with replacing(path) as part:
-            save_file(tensors, part, metadata=header)
+        # not its save_file, which makes files that nobody but their owner may read
+        write_bytes(path, save(tensors, metadata=header))
     elif path.suffix in (".pth", ".pt"):
         if layout == "published":
             names = published_names(tensors, network.config)
@@ -235,7 +235,7 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if filetype.is_safetensors(head):
         return _read_safetensors(path)
     if filetype.is_zip(head) or filetype.is_pickle(head):
-        return _read_pickle(path)
+        return _read_pickle(path, zipped=filetype.is_zip(head))
     kind = filetype.describe(head)
     if kind == "an ONNX file":
         raise CheckpointError(path, "is an ONNX file; torch weights (.pth, .safetensors) are needed here")
@@ -256,7 +256,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return _clean(tensors), _own_metadata(path, metadata)
 
 
-def _read_pickle(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_pickle(path: Path, *, zipped: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols; the outcome tells
@@ -273,7 +273,7 @@ def _read_pickle(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             path, "is a pickle that holds more than tensors, or is damaged; a saved state_dict is needed"
         ) from error
     except Exception as error:  # whatever a damaged archive makes torch raise, and it is many things
-        if filetype.is_zip(path.open("rb").read(4)) and not zipfile.is_zipfile(path):
+        if zipped and not zipfile.is_zipfile(path):
             raise CheckpointError(path, "is truncated; get the file again") from error
         raise CheckpointError(path, f"cannot be read as a checkpoint ({_one_line(error)})") from error
     if not isinstance(content, Mapping):
