@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -12,8 +13,9 @@ import typer
 from ffcli.commands.count_params import count_params
 from ffcli.commands.detect import detect
 from ffcli.commands.eval_widerface import eval_widerface
-from ffcli.exit_codes import DONE, EPILOG, INTERNAL, INTERRUPTED, USAGE, exit_code
+from ffcli.exit_codes import DONE, EPILOG, INPUT, INTERNAL, INTERRUPTED, USAGE, exit_code
 from ffcli.messages import error_line
+from ffcli.process import prepare_process
 from ffcore._version import __version__
 from ffcore.errors import FeatherFaceError
 
@@ -59,6 +61,7 @@ def _options(
 
 def main() -> None:
     """Runs the program and leaves with its exit code."""
+    prepare_process()
     sys.exit(run())
 
 
@@ -82,6 +85,11 @@ def run(arguments: list[str] | None = None) -> int:
         code = INTERRUPTED
     except BrokenPipeError:
         return _reader_left()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:  # every file of the library's has its own error: this is stdout
+            return _defect(error)
+        _forget_stdout()
+        return _fail("the results cannot be written, the disk is full; free some space", INPUT)
     except SystemExit as error:  # Typer leaves this way when stdout is closed
         if isinstance(error.__context__, BrokenPipeError):
             return _reader_left()
@@ -90,13 +98,7 @@ def run(arguments: list[str] | None = None) -> int:
         command = getattr(getattr(error, "ctx", None), "command_path", "featherface")
         return _fail(f"{error.format_message()} Try: {command} --help", USAGE)
     except Exception as error:
-        if os.environ.get("FEATHERFACE_DEBUG"):
-            raise
-        return _fail(
-            f"internal error, {type(error).__name__}: {_first_line(error)} (this is a defect; set "
-            "FEATHERFACE_DEBUG=1 for the traceback and report it)",
-            INTERNAL,
-        )
+        return _defect(error)
     if code == INTERRUPTED:
         return _fail("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else DONE
@@ -104,8 +106,23 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _reader_left() -> int:
     """The reader of our output has left, as head does: nothing is wrong, and nobody is listening."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _forget_stdout()
     return DONE
+
+
+def _forget_stdout() -> None:
+    """So that Python does not try once more to write what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _defect(error: Exception) -> int:
+    if os.environ.get("FEATHERFACE_DEBUG"):
+        raise error
+    return _fail(
+        f"internal error, {type(error).__name__}: {_first_line(error)} (this is a defect; set "
+        "FEATHERFACE_DEBUG=1 for the traceback and report it)",
+        INTERNAL,
+    )
 
 
 def _fail(message: str, code: int) -> int:

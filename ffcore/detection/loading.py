@@ -8,6 +8,7 @@ from typing import Literal
 
 from ffcore import filetype
 from ffcore.detection.backend import Backend
+from ffcore.detection.facts import DetectorFacts
 from ffcore.detection.shipped import shipped_weights
 from ffcore.errors import CheckpointError, ConfigError, MissingDependencyError
 
@@ -52,9 +53,11 @@ def load_backend(
             "to .onnx elsewhere"
         )
     from ffcore.detection.torch_backend import TorchBackend
-    from ffcore.models.weights import load_network
+    from ffcore.models.weights import read_checkpoint
 
-    return TorchBackend(load_network(path), device=device, threads=threads)
+    checkpoint = read_checkpoint(path)
+    facts = DetectorFacts(network=checkpoint.name, version=checkpoint.facts.get("version", ""))
+    return TorchBackend(checkpoint.network(), device=device, threads=threads, facts=facts)
 
 
 def weights_file(source: str | Path) -> Path:

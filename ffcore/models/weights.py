@@ -15,7 +15,7 @@ from torch import Tensor
 from ffcore._version import __version__
 from ffcore.config.network import NetworkConfig
 from ffcore.errors import CheckpointError, ConfigError
-from ffcore.files import replacing
+from ffcore.files import replacing, write_bytes
 from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.published import published_names
 from ffcore.models.tensor_files import read_tensors
@@ -161,10 +161,10 @@ def save_network(
         "facts": json.dumps(dict(facts or {})),
     }
     if path.suffix == ".safetensors" and layout == "featherface":
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        with replacing(path) as part:
-            save_file(tensors, part, metadata=header)
+        # not its save_file, which makes files that nobody but their owner may read
+        write_bytes(path, save(tensors, metadata=header))
     elif path.suffix in (".pth", ".pt"):
         if layout == "published":
             names = published_names(tensors, network.config)

@@ -326,7 +326,7 @@ def test_what_really_computes_is_reported(
     photos: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert detect(photos, "--model", weights, "--device", "cpu", "--threads", "1", "--jsonl") == 0
-    assert "on cpu with torch" in capsys.readouterr().err
+    assert "v2 on cpu with torch\n" in capsys.readouterr().err
 
 
 def test_quiet_leaves_only_results(photos: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -315,3 +315,13 @@ def test_files_of_ours_need_no_code_of_ours_to_load(v2: FeatherFace, tmp_path: P
         check=True,
     )
     assert done.stdout.split() == ["v2", "488"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions there are another matter")
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_a_saved_file_has_the_permissions_of_any_new_file(
+    suffix: str, v2: FeatherFace, tmp_path: Path
+) -> None:
+    (tmp_path / "plain").touch()
+    save_network(v2, tmp_path / f"v2.{suffix}")
+    assert (tmp_path / f"v2.{suffix}").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ffcore.detection.job
+from ffcore.detection import FaceDetector
+from ffcore.detection.job import Outputs, detect_sources
+from ffcore.images.sources import Source
+from ffcore.images.video import VideoReader
+from ffcore.images.video_writer import VideoWriter
+from tests.detection.toys import ToyBackend
+
+
+def test_a_camera_keeps_its_recording_when_the_caller_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = tmp_path / "film.mp4"
+    with VideoWriter(film, fps=10, size=(64, 64)) as video:
+        for level in range(6):
+            video.write(np.full((64, 64, 3), 20 * level, np.uint8))
+    monkeypatch.setattr(ffcore.detection.job, "VideoReader", lambda _: VideoReader(film))
+    camera = Source("camera", "camera 0", None, 0, Path("camera-0"))
+    found = detect_sources(
+        FaceDetector(ToyBackend()), [camera], outputs=Outputs(out=tmp_path / "out", hold=0)
+    )
+    for _ in range(3):
+        next(found)
+    found.close()  # type: ignore[attr-defined]  # what an interruption outside the loop comes to
+    with VideoReader(tmp_path / "out" / "camera-0.mp4") as video:
+        assert len(list(video)) == 3
