@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ffcore.errors import ConfigError, InputError
+from ffcore.errors import InputError
 from ffcore.evaluation.curve import THRESHOLDS, Curve
 from ffcore.evaluation.ground_truth import first_line
 from ffcore.files import write_text
@@ -139,11 +139,8 @@ class EvaluationResult:
         """The protocol in one line."""
         if self.protocol is None:
             return "protocol not stated"
-        rest = [f"{key} {value}" for key, value in self.protocol.items() if key != "name"]
-        return (
-            ", ".join([str(self.protocol["name"])] * ("name" in self.protocol) + rest)
-            or "protocol not stated"
-        )
+        said = [f"{key} {value}" if key != "name" else str(value) for key, value in self.protocol.items()]
+        return ", ".join(said) or "protocol not stated"
 
     def to_dict(self, *, curves: bool = False) -> dict[str, Any]:
         """Plain values for JSON; with `curves`, also those of every subset."""
@@ -214,7 +211,7 @@ def read_result(path: str | Path) -> EvaluationResult:
         raise InputError(f"{path}: cannot be read as an evaluation result: {first_line(error)}") from None
     try:
         return EvaluationResult.from_dict(plain)
-    except (InputError, ConfigError) as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
