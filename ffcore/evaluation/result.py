@@ -136,11 +136,11 @@ class EvaluationResult:
 
     @property
     def protocol_text(self) -> str:
-        """The protocol in one line."""
+        """The protocol in one line: ``"protocol: original, score 0.02"``."""
         if self.protocol is None:
             return "protocol not stated"
         said = [f"{key} {value}" if key != "name" else str(value) for key, value in self.protocol.items()]
-        return ", ".join(said) or "protocol not stated"
+        return f"protocol: {', '.join(said)}" if said else "protocol not stated"
 
     def to_dict(self, *, curves: bool = False) -> dict[str, Any]:
         """Plain values for JSON; with `curves`, also those of every subset."""

@@ -84,9 +84,10 @@ def test_an_incomplete_result_says_so() -> None:
 
 
 def test_the_protocol_is_said_in_one_line() -> None:
-    assert small_result().protocol_text == "original, score 0.02, nms 0.4, kept 750"
+    assert small_result().protocol_text == "protocol: original, score 0.02, nms 0.4, kept 750"
     assert replace(small_result(), protocol=None).protocol_text == "protocol not stated"
-    assert replace(small_result(), protocol={"size": 640}).protocol_text == "size 640"
+    assert replace(small_result(), protocol={}).protocol_text == "protocol not stated"
+    assert replace(small_result(), protocol={"size": 640}).protocol_text == "protocol: size 640"
 
 
 def test_the_drop_in_points_is_positive_when_the_result_got_worse() -> None:
