@@ -53,9 +53,7 @@ def main() -> None:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{_processor()}, {os.cpu_count()} cores, load {load}, {platform.system()}")
     print(f"Python {platform.python_version()}, NumPy {np.__version__}; medians of {options.rounds}, in ms")
-    print(
-        f"{'set':10} {'boxes':>8} {'.mat':>6} {'read':>6} {'match':>6} {'curves':>6} {'sum':>6} process"
-    )
+    print(f"{'set':10} {'boxes':>8} {'.mat':>6} {'read':>6} {'match':>6} {'curves':>6} {'sum':>6} process")
     with tempfile.TemporaryDirectory() as temporary:
         for name, facts in golden["all_images"].items():
             folder = Path(temporary) / name

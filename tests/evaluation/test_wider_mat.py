@@ -111,6 +111,11 @@ def test_a_small_set_reads_as_it_was_written(tmp_path: Path) -> None:
             lambda v: put(v["gt_list"][1, 0], (0, 0), column([3, 2, 3])),
             "1--Two/b_1 names row 3 twice",
         ),
+        (
+            "easy",
+            lambda v: put(v["gt_list"][1, 0], (0, 0), np.array([[1.5]])),
+            "1--Two/b_1 names row 1.5, which",
+        ),
         ("hard", lambda v: put(v["gt_list"], (1, 0), cells([])), "gt_list has 2 cells for 3 images"),
         ("hard", lambda v: put(v["gt_list"][1, 0], (0, 0), "no"), "1--Two/b_1 holds no numbers"),
     ],
