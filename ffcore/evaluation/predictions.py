@@ -197,7 +197,7 @@ def _append(values: array[float], path: str, image: str) -> None:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n")
+        data = (data + b"\n").replace(b"\r\n", b"\n")
     head, _, rest = data.partition(b"\n")
     number, _, body = rest.partition(b"\n")
     body = body.rstrip(b" \t\n")

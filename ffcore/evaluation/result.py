@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ffcore.errors import ConfigError, InputError
+from ffcore.errors import InputError
 from ffcore.evaluation.curve import THRESHOLDS, Curve
 from ffcore.evaluation.ground_truth import first_line
 from ffcore.files import write_text
@@ -136,14 +136,11 @@ class EvaluationResult:
 
     @property
     def protocol_text(self) -> str:
-        """The protocol in one line."""
+        """The protocol in one line: ``"protocol: original, score 0.02"``."""
         if self.protocol is None:
             return "protocol not stated"
-        rest = [f"{key} {value}" for key, value in self.protocol.items() if key != "name"]
-        return (
-            ", ".join([str(self.protocol["name"])] * ("name" in self.protocol) + rest)
-            or "protocol not stated"
-        )
+        said = [f"{key} {value}" if key != "name" else str(value) for key, value in self.protocol.items()]
+        return f"protocol: {', '.join(said)}" if said else "protocol not stated"
 
     def to_dict(self, *, curves: bool = False) -> dict[str, Any]:
         """Plain values for JSON; with `curves`, also those of every subset."""
@@ -214,7 +211,7 @@ def read_result(path: str | Path) -> EvaluationResult:
         raise InputError(f"{path}: cannot be read as an evaluation result: {first_line(error)}") from None
     try:
         return EvaluationResult.from_dict(plain)
-    except (InputError, ConfigError) as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 

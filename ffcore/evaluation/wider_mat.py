@@ -164,14 +164,14 @@ def _flat_cells(path: Path, key: str, value: Any, faces: _Faces) -> list[NDArray
 
 def _kept_rows(path: Path, value: Any, faces: _Faces) -> NDArray[np.bool_]:
     cells = _flat_cells(path, "gt_list", value, faces)
-    # uint8 and uint16 in the official files; 0 - 1 must not become 255
-    rows = np.concatenate([np.zeros(0, np.int64), *(cell.ravel().astype(np.int64) for cell in cells)]) - 1
+    stored = np.concatenate([np.zeros(0, np.int64), *(cell.ravel() for cell in cells)])
+    rows = stored.astype(np.int64) - 1  # they are uint8 and uint16, where 0 - 1 would be a large number
     image = np.repeat(np.arange(len(cells)), [cell.size for cell in cells])
-    outside = (rows < 0) | (rows >= np.diff(faces.offsets)[image])
+    outside = (rows + 1 != stored) | (rows < 0) | (rows >= np.diff(faces.offsets)[image])
     if outside.any():
         where = int(np.flatnonzero(outside)[0])
         raise InputError(
-            f"{path}: gt_list of {faces.images[image[where]]} names row {rows[where] + 1}, which is not there"
+            f"{path}: gt_list of {faces.images[image[where]]} names row {stored[where]:g}, which is not there"
         )
     times = np.bincount(rows + faces.offsets[image], minlength=len(faces.boxes))
     if (times > 1).any():

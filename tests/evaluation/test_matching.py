@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 from ffcore.evaluation.matching import match, paired_iou
@@ -59,7 +60,7 @@ def test_the_first_box_on_a_face_is_the_best_one_and_of_equals_the_first_in_the_
     assert match(truth, predictions).first.tolist() == [False, True, False]
 
 
-def test_matching_many_boxes_in_steps_changes_nothing(monkeypatch: object) -> None:
+def test_matching_many_boxes_in_steps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     import ffcore.evaluation.matching as module
 
     rng = np.random.default_rng(3)
@@ -71,5 +72,23 @@ def test_matching_many_boxes_in_steps_changes_nothing(monkeypatch: object) -> No
     whole = match(truth, predictions).face
     assert (whole >= 0).sum() > 5
     for size in (1, 7, 64):
-        monkeypatch.setattr(module, "_PAIRS_AT_ONCE", size)  # type: ignore[attr-defined]
+        monkeypatch.setattr(module, "_PAIRS_AT_ONCE", size)
         assert np.array_equal(match(truth, predictions).face, whole)
+
+
+@pytest.mark.parametrize(
+    ("face", "box"),
+    [
+        ((100.0, 0.0, 39.0, 9.0), (100.0, 0.0, 19.0, 9.0)),
+        ((100.0, 0.0, 39.0, 9.0), (120.0, 0.0, 19.0, 9.0)),
+        ((100.0, 0.0, 19.0, 9.0), (100.0, 0.0, 39.0, 9.0)),
+        ((120.0, 0.0, 19.0, 9.0), (100.0, 0.0, 39.0, 9.0)),
+        ((-1e9, 0.0, 1e9 - 1, 9.0), (-5e8, 0.0, 5e8 - 1, 9.0)),
+    ],
+)
+def test_a_half_of_a_box_matches_at_either_end_of_it(
+    face: tuple[float, float, float, float], box: tuple[float, float, float, float]
+) -> None:
+    others = [(x, 0.0, 1.0, 1.0) for x in (-2e9, -50.0, 90.0, 110.0, 130.0, 2e9)]
+    truth, predictions = arrays([one_image([*others, face], [(*box, 0.9)])])
+    assert match(truth, predictions).face.tolist() == [6]
