@@ -17,7 +17,8 @@ from ffcli.options import AsJson, Device, Threads, parse_size
 
 def eval_widerface(
     ground_truth: Annotated[
-        Path, typer.Option("--ground-truth", "-g", help="Folder with wider_{face,easy,medium,hard}_val.mat.")
+        Path,
+        typer.Option("--ground-truth", "-g", help="Folder of the .mat files, a COCO .json, or YOLO labels."),
     ],
     data: Annotated[
         Path | None, typer.Option("--data", "-d", help="Folder with the photos, event/name.jpg.")
@@ -55,6 +56,12 @@ def eval_widerface(
     max_drop: Annotated[
         float, typer.Option(min=0, help="Exit with 3 when an AP is more points below --against.")
     ] = 0.5,
+    plots: Annotated[
+        Path | None, typer.Option(help="Draw curves, AP by height and event, and the worst images here.")
+    ] = None,
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="A result (JSON of --out) to draw over the curves. Repeat it.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the result as JSON, curves included.")
     ] = None,
@@ -76,11 +83,14 @@ def eval_widerface(
     from ffcore.errors import ConfigError
 
     require("scipy", "eval-widerface")
+    if plots is not None:
+        require("matplotlib", "--plots")
+    from ffcore.evaluation.any_ground_truth import read_ground_truth
     from ffcore.evaluation.ground_truth import read_image_list
     from ffcore.evaluation.job import Evaluation, evaluate_detector, score_folder, write_evaluation
     from ffcore.evaluation.protocols import protocol as named_protocol
+    from ffcore.evaluation.report import write_report
     from ffcore.evaluation.result import ap_drops, read_result
-    from ffcore.evaluation.wider_mat import read_wider_ground_truth
 
     if predictions is None and (data is None or model is None):
         raise ConfigError("give --predictions, or --data and --model")
@@ -92,7 +102,9 @@ def eval_widerface(
         changes |= {"size": parse_size(size), "short_sides": (), "max_side": None}
     conditions = named_protocol(protocol, **changes)
     earlier = read_result(against) if against is not None else None
-    truth = read_wider_ground_truth(ground_truth, official=images is None)
+    others = {path.stem: read_result(path) for path in compare or []}
+    label = Path(model).stem if model else predictions.name if predictions else ""
+    truth = read_ground_truth(ground_truth, data=data, official=images is None)
     if images is not None:
         truth = truth.only(read_image_list(images))
 
@@ -121,16 +133,16 @@ def eval_widerface(
             )
         if not group.first:
             return
+    drops = {} if earlier is None else ap_drops(evaluation.result, earlier)
     if out is not None:
         write_evaluation(out, evaluation)
+    if plots is not None:
+        write_report(plots, evaluation, label=label, others=others, data=data)
     if as_json:
         typer.echo(json.dumps(evaluation.to_dict(), indent=1, allow_nan=False))
     else:
         print_evaluation(evaluation, earlier)
-    fell = {}
-    if earlier is not None:
-        drops = ap_drops(evaluation.result, earlier)
-        fell = {name: points for name, points in drops.items() if points > max_drop}
+    fell = {name: points for name, points in drops.items() if points > max_drop}
     for name, points in fell.items():
         error_line(f"{name}: the AP fell by {points:.2f} points, more than {max_drop:g}")
     if fell or not evaluation.result.complete:

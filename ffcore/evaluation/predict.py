@@ -141,7 +141,7 @@ def begin_run(folder: str | Path, identity: Mapping[str, Any]) -> None:
         InputError: The folder holds files of another run.
     """
     path = Path(folder) / RUN_FILE
-    text = json.dumps(dict(identity), indent=1, sort_keys=True) + "\n"
+    text = json.dumps(dict(identity), indent=1) + "\n"
     if path.exists():
         if path.read_text(encoding="utf-8") != text:
             raise InputError(

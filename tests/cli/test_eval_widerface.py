@@ -207,3 +207,23 @@ def test_the_golden_scores_come_out_of_the_command(
     assert found == pytest.approx(wanted, abs=1e-9)
     assert evaluate("--ground-truth", truth, "--predictions", tmp_path / "real_a") == 0
     assert "93.25" in capsys.readouterr().out
+
+
+def test_pictures_are_drawn_on_request(exam: Exam, tmp_path: Path) -> None:
+    stored, plots = tmp_path / "stored.json", tmp_path / "plots"
+    assert evaluate(*exam.options, *exam.model, "--out", stored) == 0
+    assert evaluate(*exam.options, *exam.model, "--plots", plots, "--compare", stored) == 0
+    assert (plots / "precision_recall_hard.png").exists()
+    assert "photo_5" in (plots / "worst.html").read_text(encoding="utf-8")
+
+
+def test_a_result_of_another_protocol_is_no_yardstick(
+    exam: Exam, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = tmp_path / "stored.json"
+    assert evaluate(*exam.options, *exam.model, "--out", stored) == 0
+    capsys.readouterr()
+    assert evaluate(*exam.options, *exam.model, "--score", "0.1", "--against", stored) == 3
+    captured = capsys.readouterr()
+    assert "protocol differ" in captured.err
+    assert captured.out == ""
