@@ -246,3 +246,17 @@ def test_keyword_settings_are_the_fields_of_the_options() -> None:
 def test_impossible_options_are_errors_that_name_the_field(change: dict) -> None:
     with pytest.raises(ConfigError, match=next(iter(change))):
         DetectorOptions(**change)
+
+
+def test_a_model_whose_name_is_too_long_is_an_error() -> None:
+    with pytest.raises(CheckpointError, match="cannot be read: File name too long"):
+        FaceDetector.load("x" * 5000)
+
+
+def test_a_model_in_a_locked_folder_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)  # chmod does not stop a test that runs as root
+    with pytest.raises(CheckpointError, match=r"locked/v1\.onnx: cannot be read: Permission denied"):
+        FaceDetector.load("locked/v1.onnx")
