@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from ffcore.errors import MissingDependencyError as MissingDependencyError
     from ffcore.errors import ModelError as ModelError
     from ffcore.errors import UnknownModelError as UnknownModelError
+    from ffcore.evaluation.any_ground_truth import read_ground_truth as read_ground_truth
+    from ffcore.evaluation.job import evaluate_detector as evaluate_detector
+    from ffcore.evaluation.predictions import read_predictions as read_predictions
+    from ffcore.evaluation.protocols import PROTOCOLS as PROTOCOLS
+    from ffcore.evaluation.protocols import protocol as protocol
+    from ffcore.evaluation.report import write_report as write_report
+    from ffcore.evaluation.result import EvaluationResult as EvaluationResult
+    from ffcore.evaluation.scoring import evaluate as evaluate
     from ffcore.export.onnx_graph import export_onnx as export_onnx
     from ffcore.faces import LANDMARK_NAMES as LANDMARK_NAMES
     from ffcore.faces import Faces as Faces
@@ -56,6 +64,7 @@ _HOME: dict[str, str] = {
     "ConfigError": "ffcore.errors",
     "Detection": "ffcore.detection.detector",
     "DetectorOptions": "ffcore.detection.options",
+    "EvaluationResult": "ffcore.evaluation.result",
     "ExportError": "ffcore.errors",
     "FaceDetector": "ffcore.detection.detector",
     "Faces": "ffcore.faces",
@@ -70,6 +79,7 @@ _HOME: dict[str, str] = {
     "MultiBoxLoss": "ffcore.losses.multibox",
     "NetworkConfig": "ffcore.config.network",
     "Outputs": "ffcore.detection.job",
+    "PROTOCOLS": "ffcore.evaluation.protocols",
     "Targets": "ffcore.losses.targets",
     "UnknownModelError": "ffcore.errors",
     "VARIANTS": "ffcore.models.variants",
@@ -79,6 +89,8 @@ _HOME: dict[str, str] = {
     "build_network": "ffcore.models.featherface",
     "detect_sources": "ffcore.detection.job",
     "draw_faces": "ffcore.images.draw",
+    "evaluate": "ffcore.evaluation.scoring",
+    "evaluate_detector": "ffcore.evaluation.job",
     "export_onnx": "ffcore.export.onnx_graph",
     "find_sources": "ffcore.images.sources",
     "get_attention_maps": "ffcore.models.attention_maps",
@@ -86,10 +98,14 @@ _HOME: dict[str, str] = {
     "load_backbone": "ffcore.models.weights",
     "load_network": "ffcore.models.weights",
     "profile": "ffcore.models.profile",
+    "protocol": "ffcore.evaluation.protocols",
     "read_checkpoint": "ffcore.models.weights",
+    "read_ground_truth": "ffcore.evaluation.any_ground_truth",
     "read_image": "ffcore.images.decode",
+    "read_predictions": "ffcore.evaluation.predictions",
     "save_network": "ffcore.models.weights",
     "write_image": "ffcore.images.encode",
+    "write_report": "ffcore.evaluation.report",
 }
 """Where each public name lives."""
 

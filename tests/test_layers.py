@@ -125,7 +125,7 @@ def test_networks_load_without_torchvision() -> None:
 def test_every_public_name_exists_and_says_what_it_is() -> None:
     for name in ffcore.__all__:
         value = getattr(ffcore, name)
-        assert name in ("__version__", "LANDMARK_NAMES", "VARIANTS") or value.__doc__, name
+        assert name in ("__version__", "LANDMARK_NAMES", "PROTOCOLS", "VARIANTS") or value.__doc__, name
 
 
 def test_the_documentation_lists_exactly_the_public_names() -> None:

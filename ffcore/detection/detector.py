@@ -19,6 +19,7 @@ from ffcore.detection.postprocess import postprocess
 from ffcore.detection.views import View, views
 from ffcore.errors import ConfigError
 from ffcore.faces import Faces
+from ffcore.geometry.boxes import areas, pairwise_coverage
 from ffcore.geometry.nms import nms
 from ffcore.geometry.voting import vote
 from ffcore.images import read_image
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
 
 BATCH_PIXELS = 8 * 640 * 640
 """Inputs of one run together have no more pixels than this, unless a single one has."""
+
+
+PIECE_INSIDE = 0.7
+"""A box of a close look is a piece of a large face when more than this part of it lies inside, 0..1."""
+
+PIECE_AREA = 0.75
+"""And when it has less than this part of its area; else both are one face, and the better score counts."""
 
 
 class DetectorSettings(TypedDict, total=False):
@@ -231,7 +239,8 @@ class _Photo:
     views: int = 0
     waiting: int = 0
     complete: bool = False
-    parts: list[Faces] = field(default_factory=list)
+    parts: list[tuple[bool, Faces]] = field(default_factory=list)
+    """Faces of each view, and whether it was one from afar. Views hold pixels and are not kept."""
 
 
 class _Queue:
@@ -316,19 +325,32 @@ class _Queue:
         """Take the outputs of the oldest batch and hand its faces to their photos."""
         group, future = self._running.popleft()
         found = self._detector.faces_in([view for _, view in group], future.result())
-        for (photo, _), faces in zip(group, found, strict=True):
-            photo.parts.append(faces)
+        for (photo, view), faces in zip(group, found, strict=True):
+            photo.parts.append((view.smallest > 0, faces))
             photo.waiting -= 1
 
 
-def _merged(parts: Sequence[Faces], options: DetectorOptions) -> Faces:
+def _merged(parts: Sequence[tuple[bool, Faces]], options: DetectorOptions) -> Faces:
     """The faces of all views of a photo, each once."""
     if len(parts) == 1:
-        return parts[0]
-    faces = Faces.concatenate(parts)
+        return parts[0][1]
+    large = Faces.concatenate([faces for afar, faces in parts if afar])
+    close = Faces.concatenate([faces for afar, faces in parts if not afar])
+    faces = Faces.concatenate([_without_pieces(close, large), large])
     if options.merge == "vote":
         return vote(faces, threshold=options.nms, limit=options.max_faces)
     return faces[nms(faces.boxes, faces.scores, threshold=options.nms, limit=options.max_faces)]
+
+
+def _without_pieces(close: Faces, large: Faces) -> Faces:
+    """The faces of the close looks that are no pieces of faces which only a look from afar shows whole.
+
+    Too near, a network takes an eye or the half in a tile for a face. Faces hide what is behind them, so a
+    clearly smaller box within a large face is a piece of it, however high it scores.
+    """
+    inside = pairwise_coverage(close.boxes, large.boxes) > PIECE_INSIDE
+    smaller = areas(close.boxes)[:, None] < PIECE_AREA * areas(large.boxes)[None, :]
+    return close[~(inside & smaller).any(axis=1)]
 
 
 def _recommended(backend: Backend, settings: DetectorSettings) -> DetectorOptions:

@@ -71,9 +71,13 @@ def weights_file(source: str | Path) -> Path:
         UnknownModelError: No such name, or no weights of it.
     """
     path = Path(source)
-    if path.is_file():
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:  # in a locked folder, or too long
+        raise CheckpointError(source, f"cannot be read: {error.strerror}") from None
+    if is_file:
         return path
-    if path.is_dir():
+    if is_folder:
         raise CheckpointError(source, "is a folder; give a file of weights")
     if isinstance(source, Path) or path.suffix in (*ONNX_SUFFIXES, *TORCH_SUFFIXES) or len(path.parts) != 1:
         raise CheckpointError(source, "there is no such file")

@@ -46,3 +46,22 @@ def pairwise_iou(first: FloatArray, second: FloatArray, *, inclusive: bool = Fal
     union = areas(first, inclusive=inclusive)[:, None] + areas(second, inclusive=inclusive)[None, :] - shared
     result: FloatArray = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return result
+
+
+def pairwise_coverage(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Which part of every box of `first` lies inside every box of `second`.
+
+    Args:
+        first: (N, 4), xyxy.
+        second: (M, 4), xyxy, same unit.
+
+    Returns:
+        (N, M), 0..1; 0 where the box of `first` has no area.
+    """
+    corner = np.maximum(first[:, None, :2], second[None, :, :2])
+    opposite = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    sides = np.maximum(opposite - corner, 0)
+    shared = sides[..., 0] * sides[..., 1]
+    whole = np.broadcast_to(areas(first)[:, None], shared.shape)
+    result: FloatArray = np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
+    return result

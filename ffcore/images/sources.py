@@ -79,6 +79,9 @@ def _expand(name: str, recursive: bool) -> Iterator[Source | InputError]:
     path = Path(name)
     try:
         is_folder, exists = path.is_dir(), path.exists()
+    except PermissionError:
+        yield InputError(f"{name}: may not be read; check the permissions of its folder")
+        return
     except (OSError, ValueError):  # too long, or with a NUL in it
         is_folder = exists = False
     if not name:

@@ -225,7 +225,7 @@ class OpenCVEncoder:
         self.sound_lost = sound_lost
         letters = {".avi": "MJPG", ".webm": "VP80"}.get(path.suffix.lower(), "mp4v")
         code = cv2.VideoWriter.fourcc(*letters)
-        self._partial, self._path = partial, path
+        self._partial, self._path, self._written = partial, path, 0
         self._writer = cv2.VideoWriter(str(partial), code, fps, size)
         if not self._writer.isOpened():
             raise InputError(f"{path}: OpenCV cannot write this kind of video here; use .mp4, or install av")
@@ -233,16 +233,26 @@ class OpenCVEncoder:
     def write(self, frame: NDArray[np.uint8], time: float | None) -> None:  # noqa: ARG002 - it has no use for it
         """Encode one (H, W, 3) BGR frame."""
         self._writer.write(frame)
+        self._written += 1
 
     def finish(self) -> None:
-        """Close the file."""
+        """Close the file, and read it once: OpenCV does not say when the disk was full."""
         self._writer.release()
-        if not self._partial.is_file() or self._partial.stat().st_size == 0:  # OpenCV does not say so
-            raise InputError(f"{self._path}: cannot be written; is the disk full?")
+        if _frames_in(self._partial) < self._written:
+            raise InputError(f"{self._path}: cannot be written whole; is the disk full?")
 
     def drop(self) -> None:
         """Let go of the file."""
         self._writer.release()
+
+
+def _frames_in(path: Path) -> int:
+    """How many frames can be read."""
+    capture, count = cv2.VideoCapture(str(path.absolute())), 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    return count
 
 
 def _yuv420(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

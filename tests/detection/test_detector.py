@@ -261,3 +261,17 @@ def test_several_scales_and_the_mirror_image_find_each_face_once() -> None:
 def test_the_shorter_side_is_limited_by_the_longer() -> None:
     found = detector(short_sides=(480,), max_side=640).detect(photo(300, 1200))
     assert (found.seen_height, found.seen_width) == (160, 640)
+
+
+def test_a_model_whose_name_is_too_long_is_an_error() -> None:
+    with pytest.raises(CheckpointError, match="cannot be read: File name too long"):
+        FaceDetector.load("x" * 5000)
+
+
+def test_a_model_in_a_locked_folder_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)  # chmod does not stop a test that runs as root
+    with pytest.raises(CheckpointError, match=r"locked/v1\.onnx: cannot be read: Permission denied"):
+        FaceDetector.load("locked/v1.onnx")

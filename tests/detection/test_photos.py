@@ -11,6 +11,7 @@ import pytest
 from ffcore.detection import FaceDetector
 from ffcore.faces import Faces
 from ffcore.geometry import pairwise_iou
+from ffcore.geometry.boxes import pairwise_coverage
 from ffcore.images import read_image
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
@@ -89,6 +90,15 @@ def test_tiles_find_small_faces_that_shrinking_loses(exported: Path) -> None:
     assert (pairwise_iou(tiled.boxes, alone.boxes).max(1) > 0.5).all()  # nothing twice, nothing else
     assert len(tiled) <= len(alone)
     assert (pairwise_iou(sure.boxes, shrunk.boxes).max(1) > 0.5).sum() < 10
+
+
+@pytest.mark.parametrize("settings", [{"tile": 640}, {"max_side": None}])
+def test_a_large_face_comes_whole_and_not_in_pieces(exported: Path, settings: dict[str, int | None]) -> None:
+    portrait = cv2.resize(read_image(PHOTOS / "grace_hopper.jpg"), None, fx=4, fy=4)
+    faces = FaceDetector.load(exported, device="cpu", **settings)(portrait)
+    whole = HOPPER * np.float32(4)
+    assert pairwise_iou(whole, faces.boxes).max() > 0.7
+    assert (pairwise_coverage(faces.boxes, whole) > 0.7).sum() == 1
 
 
 def test_a_fixed_network_of_others_works_on_any_photo(reference: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ffcore.geometry import areas, pairwise_iou
+from ffcore.geometry.boxes import pairwise_coverage
 
 boxes = hnp.arrays(np.float32, st.tuples(st.integers(0, 6), st.just(4)), elements=st.integers(-20, 20)).map(
     lambda a: np.concatenate((a[:, :2], a[:, :2] + np.abs(a[:, 2:])), 1)
@@ -56,3 +57,17 @@ def test_iou_equals_the_published_values(reference: Path) -> None:
     corners = np.concatenate((priors[:, :2] - priors[:, 2:] / 2, priors[:, :2] + priors[:, 2:] / 2), 1)
     found = pairwise_iou(golden["gt_boxes"][:20], corners)
     assert np.abs(found - golden["iou_gt20_vs_priors"]).max() <= 1e-6
+
+
+def test_coverage_is_the_part_of_the_first_box_inside_the_second() -> None:
+    small, large = np.array([[0, 0, 4, 4], [2, 2, 2, 9]], np.float32), np.array([[2, 0, 20, 20]], np.float32)
+    assert pairwise_coverage(small, large).tolist() == [[0.5], [0]]
+    assert pairwise_coverage(large, large).tolist() == [[1]]
+
+
+@given(boxes, boxes)
+def test_coverage_is_never_less_than_the_iou(first: np.ndarray, second: np.ndarray) -> None:
+    covered = pairwise_coverage(first, second)
+    assert covered.shape == (len(first), len(second))
+    assert (covered <= 1).all()
+    assert (covered >= pairwise_iou(first, second) - 1e-6).all()

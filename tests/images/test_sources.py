@@ -138,3 +138,13 @@ def test_every_result_stays_below_the_output_folder(tree: Path) -> None:
     for source in sources:
         assert not source.relative.is_absolute()
         assert ".." not in source.relative.parts
+
+
+def test_a_file_in_a_locked_folder_may_not_be_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)  # chmod does not stop a test that runs as root
+    sources, (problem,) = find_sources(["locked/x.jpg"])
+    assert sources == []
+    assert str(problem) == "locked/x.jpg: may not be read; check the permissions of its folder"

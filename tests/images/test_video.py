@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import importlib
 import math
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from ffcore.errors import ConfigError, ImageError, InputError
 from ffcore.images import WRITABLE_VIDEO_SUFFIXES, VideoReader, VideoWriter
+from ffcore.images.video_encoders import OpenCVEncoder
 
 av = pytest.importorskip("av")
 
@@ -256,6 +258,24 @@ def test_without_pyav_opencv_writes_and_says_that_sound_is_lost(
     with VideoWriter(tmp_path / "b.mp4", fps=5, size=(64, 48)) as writer:
         writer.write(frame(0))
     assert writer.sound_lost is None
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "avi", "mkv"])
+def test_without_pyav_a_video_that_did_not_fit_on_the_disk_is_no_video(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    writer = VideoWriter(tmp_path / f"a.{suffix}", fps=10, size=(64, 48))
+    for index in range(20):
+        writer.write(frame(index))
+    encoder = writer._encoder
+    assert isinstance(encoder, OpenCVEncoder)
+    encoder._writer.release()  # all of it is on the disk now, and the second half is lost
+    partial = encoder._partial
+    partial.write_bytes(partial.read_bytes()[: partial.stat().st_size // 2])
+    with pytest.raises(InputError, match="cannot be written whole"):
+        writer.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [(63, 47), (64, 47), (1, 1), (33, 48)])
