@@ -6,16 +6,21 @@ import importlib.util
 
 from ffcore.errors import MissingDependencyError
 
+_EXTRAS = {"torch": "train", "scipy": "eval", "matplotlib": "eval"}
+"""Package to the smallest part of the installation that brings it."""
+
 
 def require(package: str, command: str) -> None:
-    """Refuses to go on without a package of the larger installation.
+    """Refuses to go on without a package that the smallest installation leaves out.
 
     Args:
-        package: As it is imported.
+        package: One of `_EXTRAS`.
         command: What needs it.
 
     Raises:
         MissingDependencyError: The package is not installed.
     """
     if importlib.util.find_spec(package) is None:
-        raise MissingDependencyError(f'{command} needs {package}: pip install "featherface[train]"')
+        raise MissingDependencyError(
+            f'{command} needs {package}: pip install "featherface[{_EXTRAS[package]}]"'
+        )

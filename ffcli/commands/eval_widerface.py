@@ -80,7 +80,7 @@ def eval_widerface(
     from ffcli.render import ProgressLine, print_evaluation
     from ffcli.requirements import require
     from ffcore.distributed import processes
-    from ffcore.errors import ConfigError
+    from ffcore.errors import ConfigError, MissingPredictionsError
 
     require("scipy", "eval-widerface")
     if plots is not None:
@@ -99,7 +99,7 @@ def eval_widerface(
     changes: dict[str, Any] = {"score": score, "nms": nms, "max_faces": max_faces}
     changes = {name: value for name, value in changes.items() if value is not None}
     if size is not None:
-        changes |= {"size": parse_size(size), "short_sides": (), "max_side": None}
+        changes["size"] = parse_size(size)
     conditions = named_protocol(protocol, **changes)
     earlier = read_result(against) if against is not None else None
     others = {path.stem: read_result(path) for path in compare or []}
@@ -112,7 +112,14 @@ def eval_widerface(
     with ExitStack() as stack:
         group = stack.enter_context(processes())
         if predictions is not None:
-            evaluation = score_folder(predictions, truth, missing="empty" if missing_as_empty else "refuse")
+            try:
+                evaluation = score_folder(
+                    predictions, truth, missing="empty" if missing_as_empty else "refuse"
+                )
+            except MissingPredictionsError as error:
+                if as_json:  # the message names the first of them, a program wants all
+                    typer.echo(json.dumps({"complete": False, "missing": list(error.missing)}))
+                raise
         else:
             assert data is not None
             assert model is not None

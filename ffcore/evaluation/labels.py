@@ -13,8 +13,8 @@ from PIL import Image
 
 from ffcore.errors import ImageError, InputError
 from ffcore.evaluation.ground_truth import HEIGHT_BANDS, GroundTruth, first_line, image_key, offsets_of
+from ffcore.images.kinds import IMAGE_SUFFIXES
 
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
 _ORIENTATION = 0x0112
 
 
@@ -102,7 +102,7 @@ def read_yolo_ground_truth(
     for folder in (labels, images):
         if not folder.is_dir():
             raise InputError(f"{folder}: there is no such folder")
-    photos = sorted(path for path in images.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    photos = sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not photos:
         raise InputError(f"{images}: holds no images")
     texts = {path.relative_to(labels).with_suffix("") for path in labels.rglob("*.txt")}

@@ -158,7 +158,9 @@ def _picture(width: float, height: float) -> tuple[Figure, Axes]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError("drawing curves needs matplotlib: pip install matplotlib") from error
+        raise MissingDependencyError(
+            'drawing curves needs matplotlib: pip install "featherface[eval]"'
+        ) from error
     figure = Figure(figsize=(width, height), layout="constrained")  # not pyplot: that keeps figures alive
     axes = figure.add_subplot()
     axes.grid(color="#dddddd", linewidth=0.6)

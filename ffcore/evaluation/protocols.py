@@ -75,7 +75,10 @@ def protocol(name: str, **changes: Any) -> Protocol:
     if name not in PROTOCOLS:
         raise ConfigError(f"protocol {name!r} is unknown: {did_you_mean(name, PROTOCOLS)}")
     known = PROTOCOLS[name]
-    options = replace(known, **changes)
+    if changes.get("size") is not None:  # a fixed size takes the place of every other
+        options = replace(known, **{"short_sides": (), "max_side": None, **changes})
+    else:
+        options = replace(known, **changes)
     changed = tuple(field for field in changes if getattr(options, field) != getattr(known, field))
     return Protocol(name, options, changed)
 

@@ -77,7 +77,7 @@ def _load(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
         from scipy.io import loadmat
     except ImportError as error:
         raise MissingDependencyError(
-            "reading the .mat files of WIDER FACE needs SciPy: pip install scipy"
+            'reading the .mat files of WIDER FACE needs SciPy: pip install "featherface[eval]"'
         ) from error
     try:
         # the keys that the evaluation does not use are two thirds of the reading

@@ -124,6 +124,8 @@ def test_missing_predictions_stop_unless_they_count_as_empty(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "0--Event/photo_0" in captured.err
+    assert evaluate(*exam.options, "--predictions", saved, "--json") == 3
+    assert json.loads(capsys.readouterr().out) == {"complete": False, "missing": ["0--Event/photo_0"]}
     assert evaluate(*exam.options, "--predictions", saved, "--missing-as-empty") == 3
     assert "incomplete: 1 of 6" in capsys.readouterr().out
 

@@ -34,6 +34,12 @@ def test_what_was_changed_is_part_of_the_name() -> None:
     assert protocol("vga").label == "vga"
 
 
+def test_a_fixed_size_takes_the_place_of_the_sizes_of_the_protocol() -> None:
+    changed = protocol("1600", size=(480, 640))
+    assert changed.label == "1600, size=(480, 640)"
+    assert changed.to_dict()["size"] == "fitted into 480×640"
+
+
 def test_an_unknown_protocol_names_the_near_one() -> None:
     with pytest.raises(ConfigError, match="did you mean 'original'"):
         protocol("orginal")
