@@ -12,6 +12,7 @@ import typer
 
 from ffcli.commands.count_params import count_params
 from ffcli.commands.detect import detect
+from ffcli.commands.eval_widerface import eval_widerface
 from ffcli.exit_codes import DONE, EPILOG, INPUT, INTERNAL, INTERRUPTED, USAGE, exit_code
 from ffcli.messages import error_line
 from ffcli.process import prepare_process
@@ -31,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("detect", epilog=EPILOG)(detect)
+app.command("eval-widerface", epilog=EPILOG)(eval_widerface)
 app.command("count-params", epilog=EPILOG)(count_params)
 
 

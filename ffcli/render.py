@@ -20,7 +20,12 @@ from ffcore.events import Advanced, Event, Failed, Noticed, Started
 if TYPE_CHECKING:
     from ffcore.detection import Backend
     from ffcore.detection.job import Found
+    from ffcore.evaluation.job import Evaluation
+    from ffcore.evaluation.result import EvaluationResult
     from ffcore.models.profile import Cost, Profile
+
+PRECISIONS = (0.90, 0.95, 0.99)
+"""Columns of the table of an evaluation."""
 
 FACES_SHOWN = 40
 """Rows of the summary; a folder of a thousand photos is no table any more."""
@@ -44,24 +49,19 @@ class _Row:
     note: str = ""
 
 
-class Reporter:
-    """Shows how a detection goes, and in the end what it found.
+class ProgressLine:
+    """A bar on stderr while a job runs, and a line for everything that fails or is noteworthy.
 
-    Bars and tables are drawn for a terminal only. The summary goes to stdout unless results go there.
+    The bar is drawn for a terminal only.
 
     Args:
-        table: Whether the summary is wanted.
-        progress: Whether progress and notes are wanted.
-        results_on_stdout: Whether stdout belongs to the results.
+        show: Whether anything but failures is wanted.
+        results_on_terminal: Whether results run over the same terminal, where a bar would tear them.
     """
 
-    def __init__(self, *, table: bool, progress: bool, results_on_stdout: bool) -> None:
+    def __init__(self, *, show: bool, results_on_terminal: bool = False) -> None:
         self._stderr = console_for("stderr")
-        self._results_on_stdout = results_on_stdout
-        self._table = table
-        self._talk = progress
-        self._rows: dict[str, _Row] = {}
-        self._notes: dict[str, str] = {}
+        self._talk = show
         self._tasks: list[TaskID] = []
         self.failed: list[str] = []
         self._progress = Progress(
@@ -74,13 +74,8 @@ class Reporter:
             # Rich would send what is written to stdout through the bar's console, which is stderr.
             redirect_stdout=False,
             redirect_stderr=False,
-            disable=not self._draws(progress),
+            disable=not (show and self._stderr.is_terminal and not results_on_terminal),
         )
-
-    def _draws(self, progress: bool) -> bool:
-        """Whether there is a terminal for the bar, and no results that run through it."""
-        printing = self._results_on_stdout and sys.stdout.isatty()
-        return progress and self._stderr.is_terminal and not printing
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -90,8 +85,6 @@ class Reporter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
-        if kind is None:
-            self._summary()
 
     def engine(self, backend: Backend) -> None:
         """Says what really computes."""
@@ -108,10 +101,10 @@ class Reporter:
             case Advanced():
                 self._progress.advance(self._tasks[-1])
             case Failed():
-                self._progress.advance(self._tasks[-1]) if self._tasks else None
+                if self._tasks:
+                    self._progress.advance(self._tasks[-1])
                 self.problem(f"{event.name}: {event.reason.removeprefix(f'{event.name}: ')}")
             case Noticed():
-                self._notes[event.name] = event.message
                 if self._talk:
                     self._say(f"{event.name}: {event.message}")
 
@@ -119,6 +112,37 @@ class Reporter:
         """Names something that failed; the job goes on."""
         self.failed.append(message)
         self._say(f"featherface: {message}")
+
+    def _say(self, line: str) -> None:
+        if self._stderr.is_terminal:
+            self._stderr.print(Text(line))
+        else:
+            note_line(line)
+
+
+class Reporter(ProgressLine):
+    """Shows how a detection goes, and in the end what it found.
+
+    The summary goes to stdout unless results go there.
+
+    Args:
+        table: Whether the summary is wanted.
+        progress: Whether progress and notes are wanted.
+        results_on_stdout: Whether stdout belongs to the results.
+    """
+
+    def __init__(self, *, table: bool, progress: bool, results_on_stdout: bool) -> None:
+        super().__init__(show=progress, results_on_terminal=results_on_stdout and sys.stdout.isatty())
+        self._results_on_stdout = results_on_stdout
+        self._table = table
+        self._rows: dict[str, _Row] = {}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if kind is None:
+            self._summary()
 
     def add(self, found: Found) -> None:
         """Takes one result into the summary."""
@@ -129,12 +153,6 @@ class Reporter:
         row.best = max(row.best, float(result.faces.scores.max(initial=0.0)))
         if found.seen is not None:
             row.note = f"seen at {found.seen[0]}×{found.seen[1]}"
-
-    def _say(self, line: str) -> None:
-        if self._stderr.is_terminal:
-            self._stderr.print(Text(line))
-        else:
-            note_line(line)
 
     def _summary(self) -> None:
         rows = list(self._rows.values())
@@ -243,3 +261,39 @@ def _change(before: int, after: int) -> str:
     if not before:
         return "new" if after else ""
     return f"{100 * (after / before - 1):+.1f} %"
+
+
+def print_evaluation(evaluation: Evaluation, earlier: EvaluationResult | None = None) -> None:
+    """The score as a table, with all that must be said beside it."""
+    console = console_for("stdout")
+    result = evaluation.result
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("subset")
+    table.add_column("AP", justify="right", style="bold")
+    if earlier is not None:
+        table.add_column("before", justify="right")
+    table.add_column("faces", justify="right")
+    for precision in PRECISIONS:
+        table.add_column(f"recall at {100 * precision:.0f} %", justify="right")
+    for subset in result.subsets:
+        cells = [subset.name, subset.percent]
+        if earlier is not None:
+            before = earlier.ap.get(subset.name)
+            cells.append("n/a" if before is None else f"{100 * before:.2f}")
+        cells.append(f"{subset.faces:,}")
+        for precision in PRECISIONS:
+            recall = subset.recall_at_precision[precision]
+            cells.append("n/a" if recall is None else f"{100 * recall:.2f}")
+        table.add_row(*cells)
+    console.print(table)
+    lines = [f"{result.images:,} images, {result.boxes:,} boxes; {result.protocol_text}", *result.remarks]
+    if evaluation.model:
+        lines.append(", ".join(f"{key} {value[:16]}" for key, value in evaluation.model.items() if value))
+    if evaluation.run is not None and evaluation.run.predicted:
+        run = evaluation.run
+        lines.append(
+            f"{run.predicted:,} photos in {run.seconds:.1f} s, {run.images_per_second:.1f} a second, "
+            f"the network busy {100 * run.busy:.0f} % of the time"
+        )
+    for line in lines:
+        console.print(Text(line, style="dim"))

@@ -7,14 +7,15 @@ import importlib.util
 from ffcore.errors import MissingDependencyError
 
 
-def require_torch(command: str) -> None:
-    """Refuses to go on without torch.
+def require(package: str, command: str) -> None:
+    """Refuses to go on without a package of the larger installation.
 
     Args:
+        package: As it is imported.
         command: What needs it.
 
     Raises:
-        MissingDependencyError: torch is not installed.
+        MissingDependencyError: The package is not installed.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise MissingDependencyError(f'{command} needs torch: pip install "featherface[train]"')
+    if importlib.util.find_spec(package) is None:
+        raise MissingDependencyError(f'{command} needs {package}: pip install "featherface[train]"')

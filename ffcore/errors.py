@@ -6,7 +6,8 @@ Every message is one line: what is wrong, where, and what to do next::
     ├── ConfigError              a setting or an argument that cannot be
     ├── MissingDependencyError   an optional package is not installed, or does not fit its partner
     ├── InputError               data that the user supplied: photos, videos, labels, predictions
-    │   └── ImageError           one image that cannot be read
+    │   ├── ImageError           one image that cannot be read
+    │   └── MissingPredictionsError  images to be evaluated that have no prediction
     ├── ModelError               a network or its weights
     │   ├── UnknownModelError    a name that stands for no network, or one without weights
     │   └── CheckpointError      a file that cannot be used as the checkpoint it was given as
@@ -18,7 +19,7 @@ Anything else that escapes the library is a defect in it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -50,6 +51,19 @@ class ImageError(InputError):
         super().__init__(f"{source}: {reason}")
         self.source = str(source)
         self.reason = reason
+
+
+class MissingPredictionsError(InputError):
+    """Images of the ground truth have no prediction, which is not the same as "no faces found".
+
+    Args:
+        message: How many, and the first of them.
+        missing: The names of all of them.
+    """
+
+    def __init__(self, message: str, *, missing: Sequence[str]) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
 
 
 class ModelError(FeatherFaceError):

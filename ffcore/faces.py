@@ -14,6 +14,9 @@ from ffcore.errors import ConfigError
 LANDMARK_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 """The five landmarks in order, left and right as the viewer sees them."""
 
+MIRRORED_LANDMARKS = (1, 0, 2, 4, 3)
+"""Which landmark each one becomes when the image is mirrored."""
+
 
 @dataclass(frozen=True, eq=False)
 class Faces:
@@ -120,6 +123,20 @@ class Faces:
             boxes=(self.boxes.reshape(-1, 2, 2) * factor + offset).reshape(-1, 4),
             scores=self.scores,
             landmarks=self.landmarks * factor + offset,
+        )
+
+    def mirrored(self, width: float) -> Faces:
+        """The same faces in the image that a mirror shows: left and right landmarks change places.
+
+        Args:
+            width: Of the image, pixels.
+        """
+        x1, y1, x2, y2 = self.boxes.T
+        points = self.landmarks[:, MIRRORED_LANDMARKS]
+        return Faces(
+            boxes=np.stack([width - x2, y1, width - x1, y2], axis=1),
+            scores=self.scores,
+            landmarks=np.stack([width - points[..., 0], points[..., 1]], axis=-1),
         )
 
     def clipped(self, width: int, height: int) -> Faces:

@@ -22,6 +22,7 @@ FIRST = {
     "files",
     "filetype",
     "_version",
+    "distributed",
     "geometry",
     "images",
     "config",
@@ -35,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": FIRST | {"models", "losses"},
     "export": FIRST | {"models", "export", "detection"},
     "detection": FIRST | {"models", "detection"},
+    "evaluation": FIRST | {"evaluation", "detection", "models"},
 }
 
 

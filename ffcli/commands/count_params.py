@@ -42,9 +42,9 @@ def count_params(
     Example: featherface count-params --model v1 --model v2
     """
     from ffcli.render import print_profiles
-    from ffcli.requirements import require_torch
+    from ffcli.requirements import require
 
-    require_torch("count-params")
+    require("torch", "count-params")
     from ffcore.models.profile import profile_all
 
     profiles = profile_all(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, overload
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ffcore.detection.backend import Backend
+from ffcore.detection.backend import Backend, RawOutputs
 from ffcore.detection.loading import load_backend
 from ffcore.detection.options import DetectorOptions
 from ffcore.detection.postprocess import postprocess
@@ -19,6 +21,7 @@ from ffcore.errors import ConfigError
 from ffcore.faces import Faces
 from ffcore.geometry.boxes import areas, pairwise_coverage
 from ffcore.geometry.nms import nms
+from ffcore.geometry.voting import vote
 from ffcore.images import read_image
 
 if TYPE_CHECKING:
@@ -38,6 +41,9 @@ PIECE_INSIDE = 0.7
 PIECE_AREA = 0.75
 """And when it has less than this part of its area; else both are one face, and the better score counts."""
 
+PIECE_SCORE = 0.8
+"""And when the large face has at least this part of its score: a doubtful one takes nothing away."""
+
 
 class DetectorSettings(TypedDict, total=False):
     """The fields of `DetectorOptions` as keyword arguments."""
@@ -48,6 +54,10 @@ class DetectorSettings(TypedDict, total=False):
     max_faces: int
     max_side: int | None
     size: int | tuple[int, int] | None
+    short_sides: tuple[int, ...]
+    multiple: int
+    mirror: bool
+    merge: Literal["nms", "vote"]
     tile: int | None
     close_ups: bool
     batch: int
@@ -165,7 +175,10 @@ class FaceDetector:
 
     def detect(self, image: ImageSource) -> Detection:
         """Find the faces of one photo and say how; see `__call__`."""
-        return next(self.stream([image]))
+        queue = _Queue(self)
+        queue.put(read_image(image))
+        queue.flush()
+        return next(queue.finished())
 
     def stream(self, images: Iterable[ImageSource]) -> Iterator[Detection]:
         """Find faces in many photos without holding more of them than a batch needs.
@@ -180,21 +193,25 @@ class FaceDetector:
             ImageError: A photo cannot be read.
             ModelError: The network failed.
         """
-        queue = _Queue(self)
-        for source in images:
-            image = read_image(source)
-            queue.open(image.shape[0], image.shape[1])
-            for view in views(image, options=self.options, size=self.backend.input_size):
-                queue.add(view)
-            queue.close()
-            yield from queue.finished()
-        queue.flush()
-        yield from queue.finished()
+        with ThreadPoolExecutor(max_workers=1) as network:
+            queue = _Queue(self, network)
+            try:
+                for source in images:
+                    queue.put(read_image(source))
+                    yield from queue.finished()
+                queue.flush()
+                yield from queue.finished()
+            finally:
+                network.shutdown(wait=True, cancel_futures=True)
 
-    def run(self, batch: Sequence[View]) -> list[Faces]:
-        """Faces of views whose inputs have equal size, in photo pixels."""
+    def faces_in(self, batch: Sequence[View], raw: RawOutputs) -> list[Faces]:
+        """Faces of views whose inputs have equal size, in photo pixels.
+
+        Args:
+            batch: The views.
+            raw: What the network said about them.
+        """
         options = self.options
-        raw = self.backend.run(np.stack([view.resized.image for view in batch]))
         height, width = batch[0].resized.image.shape[:2]
         return [
             view.faces_in_photo(
@@ -229,20 +246,40 @@ class _Photo:
 
 
 class _Queue:
-    """Views that wait for others of their size, and photos that wait for their views."""
+    """Views that wait for others of their size, and photos that wait for their views.
 
-    def __init__(self, detector: FaceDetector) -> None:
+    Args:
+        detector: Whose options and network are used.
+        network: One thread for the network alone, so that it goes on while the outputs of the batch
+            before become faces; None runs it in the caller's thread.
+    """
+
+    def __init__(self, detector: FaceDetector, network: Executor | None = None) -> None:
         self._detector = detector
+        self._network = network
         self._groups: dict[tuple[int, int], list[tuple[_Photo, View]]] = {}
-        self._photos: list[_Photo] = []
+        self._running: deque[tuple[list[tuple[_Photo, View]], Future[RawOutputs]]] = deque()
+        self._photos: deque[_Photo] = deque()
 
-    def open(self, height: int, width: int) -> None:
-        """Begin a photo."""
-        self._photos.append(_Photo(height, width))
+    def put(self, image: NDArray[np.uint8]) -> None:
+        """Take in a photo with all its views."""
+        photo = _Photo(image.shape[0], image.shape[1])
+        self._photos.append(photo)
+        detector = self._detector
+        for view in views(image, options=detector.options, size=detector.backend.input_size):
+            self._add(photo, view)
+        photo.complete = True
 
-    def add(self, view: View) -> None:
-        """Put a view of the last photo in its group; run what has become full."""
-        photo, resized = self._photos[-1], view.resized
+    def flush(self) -> None:
+        """Run everything that waits."""
+        for shape in list(self._groups):
+            self._run(shape)
+        while self._running:
+            self._collect()
+
+    def _add(self, photo: _Photo, view: View) -> None:
+        """Put a view in its group; run what has become full."""
+        resized = view.resized
         photo.views += 1
         photo.waiting += 1
         photo.seen = max(
@@ -257,20 +294,11 @@ class _Queue:
         elif sum(map(len, self._groups.values())) > limit:
             self._run(next(iter(self._groups)))  # the one that waits longest
 
-    def close(self) -> None:
-        """End the photo: it has no further views."""
-        self._photos[-1].complete = True
-
-    def flush(self) -> None:
-        """Run everything that waits."""
-        for shape in list(self._groups):
-            self._run(shape)
-
     def finished(self) -> Iterator[Detection]:
         """Take out the photos that have their answer, up to the first that has not."""
         options = self._detector.options
         while self._photos and self._photos[0].complete and not self._photos[0].waiting:
-            photo = self._photos.pop(0)
+            photo = self._photos.popleft()
             faces = _merged(photo.parts, options)
             yield Detection(
                 faces=faces.clipped(photo.width, photo.height) if options.clip else faces,
@@ -283,7 +311,22 @@ class _Queue:
 
     def _run(self, shape: tuple[int, int]) -> None:
         group = self._groups.pop(shape)
-        found = self._detector.run([view for _, view in group])
+        batch = np.stack([view.resized.image for _, view in group])
+        run = self._detector.backend.run
+        if self._network is None:
+            done: Future[RawOutputs] = Future()
+            done.set_result(run(batch))
+            self._running.append((group, done))
+        else:
+            self._running.append((group, self._network.submit(run, batch)))
+        # one batch in the network and one ready behind it keep it busy; more would only cost memory
+        while len(self._running) > (0 if self._network is None else 2):
+            self._collect()
+
+    def _collect(self) -> None:
+        """Take the outputs of the oldest batch and hand its faces to their photos."""
+        group, future = self._running.popleft()
+        found = self._detector.faces_in([view for _, view in group], future.result())
         for (photo, view), faces in zip(group, found, strict=True):
             photo.parts.append((view, faces))
             photo.waiting -= 1
@@ -296,6 +339,8 @@ def _merged(parts: Sequence[tuple[View, Faces]], options: DetectorOptions) -> Fa
     large = Faces.concatenate([faces for view, faces in parts if view.smallest])
     close = Faces.concatenate([faces for view, faces in parts if not view.smallest])
     faces = Faces.concatenate([_without_pieces(close, large), large])
+    if options.merge == "vote":
+        return vote(faces, threshold=options.nms, limit=options.max_faces)
     return faces[nms(faces.boxes, faces.scores, threshold=options.nms, limit=options.max_faces)]
 
 
@@ -303,11 +348,12 @@ def _without_pieces(close: Faces, large: Faces) -> Faces:
     """The faces of the close looks that are no pieces of faces which only a look from afar shows whole.
 
     Too near, a network takes an eye or the half in a tile for a face. Faces hide what is behind them, so a
-    clearly smaller box within a large face is a piece of it, however high it scores.
+    clearly smaller box within a large face of about its score is a piece of it.
     """
     inside = pairwise_coverage(close.boxes, large.boxes) > PIECE_INSIDE
     smaller = areas(close.boxes)[:, None] < PIECE_AREA * areas(large.boxes)[None, :]
-    return close[~(inside & smaller).any(axis=1)]
+    doubtful = large.scores[None, :] < PIECE_SCORE * close.scores[:, None]
+    return close[~(inside & smaller & ~doubtful).any(axis=1)]
 
 
 def _recommended(backend: Backend, settings: DetectorSettings) -> DetectorOptions:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -20,16 +19,13 @@ from ffcore.events import Advanced, Failed, Noticed, OnEvent, Started, ignore
 from ffcore.faces import Faces
 from ffcore.geometry.alignment import align_face
 from ffcore.images.anonymize import Method, anonymize
-from ffcore.images.decode import read_image
 from ffcore.images.draw import draw_faces
 from ffcore.images.encode import WRITABLE_SUFFIXES, write_image
+from ffcore.images.read_ahead import read_ahead
 from ffcore.images.sources import Source
 from ffcore.images.video import VideoReader
 from ffcore.images.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
 from ffcore.results import ImageFaces, widerface_path, write_widerface
-
-READ_AHEAD = 4
-"""Photos that are decoded while the network is busy with earlier ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +191,8 @@ def _photos(
     waiting: deque[tuple[Source, NDArray[np.uint8]]] = deque()
 
     def readable() -> Iterator[NDArray[np.uint8]]:
-        for source, image in _read_ahead(photos):
+        paths = [source.path for source in photos if source.path is not None]
+        for source, image in zip(photos, read_ahead(paths), strict=True):
             if isinstance(image, ImageError):
                 on_event(Failed(source.name, image.reason))
             else:
@@ -225,27 +222,6 @@ def _tell_size(found: Found, detector: FaceDetector, on_event: OnEvent) -> None:
         hint = "a larger size, or tile," if detector.options.size else "a larger max-side, or tile,"
     was, seen = f"{found.result.width}×{found.result.height}", "×".join(map(str, found.seen))
     on_event(Noticed(found.source.name, f"{was} was searched at {seen}; {hint} looks closer"))
-
-
-def _read_ahead(photos: Sequence[Source]) -> Iterator[tuple[Source, NDArray[np.uint8] | ImageError]]:
-    """Photos in their order, a few of them decoded in the background."""
-
-    def read(source: Source) -> NDArray[np.uint8] | ImageError:
-        assert source.path is not None
-        try:
-            return read_image(source.path)
-        except ImageError as error:
-            return error
-
-    remaining = iter(photos)
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        pending: deque[tuple[Source, Future[NDArray[np.uint8] | ImageError]]] = deque(
-            (source, reader.submit(read, source)) for source in islice(remaining, READ_AHEAD)
-        )
-        while pending:
-            source, future = pending.popleft()
-            pending.extend((later, reader.submit(read, later)) for later in islice(remaining, 1))
-            yield source, future.result()
 
 
 def _write(image: NDArray[np.uint8], found: Found, plan: _Plan) -> None:

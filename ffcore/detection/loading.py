@@ -39,7 +39,7 @@ def load_backend(
     """
     if backend not in (None, "onnxruntime", "torch"):
         raise ConfigError(f"backend = {backend!r}: choose one of onnxruntime, torch")
-    path = _file(source)
+    path = weights_file(source)
     fitting = _fitting_backend(path)
     if backend is not None and backend != fitting:
         raise ConfigError(f"{path}: {backend} cannot run this kind of file, {fitting} can; leave out backend")
@@ -60,8 +60,16 @@ def load_backend(
     return TorchBackend(checkpoint.network(), device=device, threads=threads, facts=facts)
 
 
-def _file(source: str | Path) -> Path:
-    """The file that is meant: an existing one, or that of shipped weights."""
+def weights_file(source: str | Path) -> Path:
+    """The file that is meant: an existing one, or that of weights that come with the package.
+
+    Args:
+        source: A path or a name.
+
+    Raises:
+        CheckpointError: A path that leads to no file.
+        UnknownModelError: No such name, or no weights of it.
+    """
     path = Path(source)
     try:
         is_file, is_folder = path.is_file(), path.is_dir()

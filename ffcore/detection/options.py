@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ffcore.errors import ConfigError
 
@@ -30,6 +31,16 @@ class DetectorOptions:
     finds smaller faces and takes time and memory in proportion to the pixels."""
     size: int | tuple[int, int] | None = None
     """Side, or height and width, of a fixed input into which photos are fitted. Replaces `max_side`."""
+    short_sides: tuple[int, ...] = ()
+    """Look once for each of these, the photo's shorter side resized to it (the longer still at most
+    `max_side`). Replaces `close_ups`."""
+    multiple: int = 32
+    """Inputs are filled up with the mean colour to a multiple of this, so that photos of similar sizes
+    share a batch. 1 shows the network the photo and nothing else, as the published figures were made."""
+    mirror: bool = False
+    """Take every look at the mirrored photo too."""
+    merge: Literal["nms", "vote"] = "nms"
+    """How the faces of several looks become one list; "vote" averages their boxes."""
     tile: int | None = None
     """Side of the tiles into which photos are cut, for small faces in very large photos: they are seen
     at full size, whatever `max_side` says, and memory stays that of one batch of tiles."""
@@ -46,12 +57,18 @@ class DetectorOptions:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ConfigError(f"{name} = {value!r}: a number from 0 to 1 is needed")
-        for name in ("candidates", "max_faces", "batch"):
+        for name in ("candidates", "max_faces", "multiple", "batch"):
             _check_whole(name, getattr(self, name), least=1)
         if self.max_side is not None:
             _check_whole("max_side", self.max_side, least=1)
         if self.tile is not None:
             _check_whole("tile", self.tile, least=SMALLEST_TILE)
+        if self.merge not in ("nms", "vote"):
+            raise ConfigError(f"merge = {self.merge!r}: choose nms or vote")
+        for side in self.short_sides:
+            _check_whole("short_sides", side, least=1)
+        if self.short_sides and (self.size is not None or self.tile is not None):
+            raise ConfigError("short_sides exclude size and tile")
         if self.size is not None:
             sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
             if len(sides) != 2:

@@ -7,7 +7,7 @@ small scale, and on request they are cut into tiles.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,13 @@ class View:
         resized: The input and its scale.
         tile: The part that is seen, or None for the whole photo.
         smallest: Faces less high than this, in photo pixels, do not count.
+        mirrored_width: Width of the photo when the input shows its mirror image.
     """
 
     resized: Resized
     tile: Tile | None = None
     smallest: float = 0.0
+    mirrored_width: int | None = None
 
     def faces_in_photo(self, faces: Faces) -> Faces:
         """Those of the faces found in the input that this view is responsible for, in photo pixels."""
@@ -54,7 +56,7 @@ class View:
             found = found[self.tile.owns(found.boxes)]
         if self.smallest:
             found = found[found.sizes[:, 1] >= self.smallest]
-        return found
+        return found if self.mirrored_width is None else found.mirrored(self.mirrored_width)
 
 
 def views(
@@ -70,12 +72,33 @@ def views(
     Yields:
         At least one view.
     """
+    yield from _upright_views(image, options, size or options.input_size)
+    if options.mirror:
+        mirror = np.ascontiguousarray(image[:, ::-1])
+        for view in _upright_views(mirror, options, size or options.input_size):
+            yield replace(view, mirrored_width=image.shape[1])
+
+
+def _upright_views(
+    image: NDArray[np.uint8], options: DetectorOptions, size: tuple[int, int] | None
+) -> Iterator[View]:
     height, width = image.shape[:2]
-    size = size or options.input_size
     if options.tile is not None and max(height, width) > options.tile:
         yield from _tiled(image, options.tile, size)
         return
-    policy = ResizePolicy(size=size) if size else ResizePolicy(max_side=options.max_side)
+    if options.short_sides and size is None:
+        for side in options.short_sides:
+            yield View(
+                ResizePolicy(short_side=side, max_side=options.max_side, multiple=options.multiple).apply(
+                    image
+                )
+            )
+        return
+    policy = (
+        ResizePolicy(size=size)
+        if size
+        else ResizePolicy(max_side=options.max_side, multiple=options.multiple)
+    )
     first = policy.apply(image)
     yield View(first)
     if options.close_ups and size is None and max(first.height, first.width) > CLOSE_UP_FROM:

@@ -11,6 +11,7 @@ from ffcore.geometry.coder import decode_boxes, decode_landmarks, encode_boxes, 
 from ffcore.geometry.nms import nms
 from ffcore.geometry.resize import MEAN_BGR, Resized, ResizePolicy
 from ffcore.geometry.tiles import Tile, tiles
+from ffcore.geometry.voting import vote
 
 __all__ = [
     "MEAN_BGR",
@@ -28,4 +29,5 @@ __all__ = [
     "nms",
     "pairwise_iou",
     "tiles",
+    "vote",
 ]

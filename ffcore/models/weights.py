@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import pickle
-import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,23 +12,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ffcore import filetype
 from ffcore._version import __version__
 from ffcore.config.network import NetworkConfig
 from ffcore.errors import CheckpointError, ConfigError
 from ffcore.files import replacing, write_bytes
 from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.published import published_names
+from ffcore.models.tensor_files import read_tensors
 from ffcore.models.variants import VARIANTS, variant_name
 
 Layout = Literal["featherface", "published"]
 Shapes = dict[str, tuple[int, ...]]
-
-WRAPPERS = ("state_dict", "model_state_dict")
-"""Keys under which training scripts put the tensors."""
-
-PROFILER_ENTRIES = ("total_ops", "total_params")
-"""Last parts of keys that a profiler left behind in published files."""
 
 NAMED_KEYS = 20
 """How many keys a message names; the exception holds all of them."""
@@ -114,11 +105,10 @@ def read_checkpoint(path: str | Path, *, expect: str | None = None) -> Checkpoin
         CheckpointError: It is no such file, is damaged, or belongs to another network.
     """
     path = Path(path)
-    tensors, metadata = _read_tensors(path)
-    _check_finite(path, tensors)
+    tensors, metadata = read_tensors(path)
     if metadata:
         config = _config_from(path, metadata)
-        _compare(path, variant_name(config), tensors, _shapes(config, "featherface"))
+        _check_shapes(path, variant_name(config), tensors, _shapes(config, "featherface"))
         checkpoint = Checkpoint(config, tensors, facts=metadata["facts"])
     else:
         checkpoint = _recognise(path, tensors)
@@ -201,14 +191,13 @@ def load_backbone(network: FeatherFace, path: str | Path) -> None:
         CheckpointError: The file is neither.
     """
     path = Path(path)
-    tensors, metadata = _read_tensors(path)
-    _check_finite(path, tensors)
+    tensors, metadata = read_tensors(path)
     ours = _shapes(network.config, "featherface")
     wanted = {key: shape for key, shape in ours.items() if key.startswith("backbone.")}
     if not metadata and is_imagenet_backbone(tensors):
         names = published_names(wanted, network.config)
         body = {f"body.{key}": value for key, value in tensors.items() if not key.startswith("fc.")}
-        _compare(path, "MobileNetV1 × 0.25", body, {names[key]: shape for key, shape in wanted.items()})
+        _check_shapes(path, "MobileNetV1 × 0.25", body, {names[key]: shape for key, shape in wanted.items()})
         found = {key: body[names[key]] for key in wanted}
     else:
         source = read_checkpoint(path).tensors
@@ -219,95 +208,6 @@ def load_backbone(network: FeatherFace, path: str | Path) -> None:
 def is_imagenet_backbone(tensors: Mapping[str, Tensor]) -> bool:
     """Whether these are the tensors of the ImageNet classifier that the backbone starts from."""
     return "stage1.0.0.weight" in tensors and "fc.weight" in tensors
-
-
-def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors under the names of the file, and the metadata of our own format (empty for others)."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(512)
-    except FileNotFoundError:
-        raise CheckpointError(path, "no such file") from None
-    except IsADirectoryError:
-        raise CheckpointError(path, "is a folder; name the checkpoint file in it") from None
-    except OSError as error:
-        raise CheckpointError(path, f"cannot be read ({error.strerror})") from error
-    if filetype.is_safetensors(head):
-        return _read_safetensors(path)
-    if filetype.is_zip(head) or filetype.is_pickle(head):
-        return _read_pickle(path, zipped=filetype.is_zip(head))
-    kind = filetype.describe(head)
-    if kind == "an ONNX file":
-        raise CheckpointError(path, "is an ONNX file; torch weights (.pth, .safetensors) are needed here")
-    raise CheckpointError(path, f"is {kind or 'not a checkpoint'}; .pth or .safetensors weights are needed")
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
-    except SafetensorError as error:
-        raise CheckpointError(
-            path, f"is damaged or truncated ({_one_line(error)}); get the file again"
-        ) from error
-    return _clean(tensors), _own_metadata(path, metadata)
-
-
-def _read_pickle(path: Path, *, zipped: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols; the outcome tells
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        _, found, culprit = str(error).partition("GLOBAL ")
-        if found:
-            raise CheckpointError(
-                path,
-                f"wants to run code ({culprit.split(' ')[0]}) when it is opened and was not loaded; "
-                "ask for a safetensors file, or save only its state_dict",
-            ) from error
-        raise CheckpointError(
-            path, "is a pickle that holds more than tensors, or is damaged; a saved state_dict is needed"
-        ) from error
-    except Exception as error:  # whatever a damaged archive makes torch raise, and it is many things
-        if zipped and not zipfile.is_zipfile(path):
-            raise CheckpointError(path, "is truncated; get the file again") from error
-        raise CheckpointError(path, f"cannot be read as a checkpoint ({_one_line(error)})") from error
-    if not isinstance(content, Mapping):
-        raise CheckpointError(path, f"holds a {type(content).__name__}, not the weights of a network")
-    metadata = _own_metadata(path, content)
-    for wrapper in WRAPPERS:
-        if isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    tensors = _clean(content)
-    foreign = [key for key, value in tensors.items() if not isinstance(value, Tensor)]
-    if foreign or not tensors:
-        held = f"no tensor under {foreign[0]!r}" if foreign else "nothing"
-        raise CheckpointError(path, f"holds {held}; the weights must lie at the top or under state_dict")
-    return tensors, metadata
-
-
-def _clean(content: Mapping[Any, Any]) -> dict[str, Any]:
-    """Takes off what wraps the names, and takes out what a profiler left."""
-    tensors = {str(key): value for key, value in content.items()}
-    if tensors and all(key.startswith("module.") for key in tensors):
-        tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
-    return {key: value for key, value in tensors.items() if key.rpartition(".")[2] not in PROFILER_ENTRIES}
-
-
-def _own_metadata(path: Path, content: Mapping[Any, Any]) -> dict[str, Any]:
-    if content.get("format") != "featherface":
-        return {}
-    try:
-        return {
-            "config": json.loads(content["config"]),
-            "facts": {**json.loads(content.get("facts", "{}")), "version": str(content.get("version", ""))},
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(path, "its metadata is damaged; get the file again") from error
 
 
 def _config_from(path: Path, metadata: dict[str, Any]) -> NetworkConfig:
@@ -343,15 +243,17 @@ def _recognise(path: Path, tensors: dict[str, Tensor]) -> Checkpoint:
         raise CheckpointError(
             path, f"holds another network than FeatherFace ({len(tensors)} tensors: {first}, …)"
         )
-    _compare(path, name, tensors, _shapes(VARIANTS[name], layout))
-    raise AssertionError("shapes are equal after all")
+    raise _mismatch(path, name, have, _shapes(VARIANTS[name], layout))
 
 
-def _compare(path: Path, network: str, tensors: Mapping[str, Tensor], need: Shapes) -> None:
+def _check_shapes(path: Path, network: str, tensors: Mapping[str, Tensor], need: Shapes) -> None:
     have = {key: tuple(value.shape) for key, value in tensors.items()}
-    if have == need:
-        return
-    raise KeyMismatchError(
+    if have != need:
+        raise _mismatch(path, network, have, need)
+
+
+def _mismatch(path: Path, network: str, have: Shapes, need: Shapes) -> KeyMismatchError:
+    return KeyMismatchError(
         path,
         network=network,
         missing=[key for key in need if key not in have],
@@ -371,21 +273,8 @@ def _shapes(config: NetworkConfig, layout: Layout) -> Shapes:
     return {names[key]: shape for key, shape in shapes.items()}
 
 
-def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    for key, value in tensors.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise CheckpointError(
-                path, f"{key} holds values that are not finite; the training it comes from failed"
-            )
-
-
 def _enumerate(what: str, keys: list[str]) -> str:
     if not keys:
         return ""
     more = f" and {len(keys) - NAMED_KEYS} more" if len(keys) > NAMED_KEYS else ""
     return f"{len(keys)} {what} ({', '.join(keys[:NAMED_KEYS])}{more})"
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:160]

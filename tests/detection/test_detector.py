@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ffcore.detection import DetectorFacts, DetectorOptions, FaceDetector
-from ffcore.detection.detector import BATCH_PIXELS, DetectorSettings
+from ffcore.detection.detector import BATCH_PIXELS, DetectorSettings, _without_pieces
 from ffcore.errors import CheckpointError, ConfigError, ImageError, UnknownModelError
 from ffcore.faces import Faces
 from tests.detection.toys import ToyBackend, photo, toy_onnx
@@ -260,3 +260,28 @@ def test_a_model_in_a_locked_folder_is_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Path, "is_file", refuse)  # chmod does not stop a test that runs as root
     with pytest.raises(CheckpointError, match=r"locked/v1\.onnx: cannot be read: Permission denied"):
         FaceDetector.load("locked/v1.onnx")
+
+
+def test_several_scales_and_the_mirror_image_find_each_face_once() -> None:
+    backend = ToyBackend()
+    options = {"short_sides": (64, 128), "max_side": None, "mirror": True, "merge": "vote", "batch": 1}
+    found = detector(backend, **options).detect(photo(64, 96, (24, 16, 16)))
+    assert found.views == 4
+    assert backend.batches == [(1, 64, 96), (1, 128, 192)] * 2
+    wanted = detector()(photo(64, 96, (24, 16, 16)))
+    assert centres(found.faces)[0] == pytest.approx(centres(wanted)[0], abs=4)
+
+
+def test_the_shorter_side_is_limited_by_the_longer() -> None:
+    found = detector(short_sides=(480,), max_side=640).detect(photo(300, 1200))
+    assert (found.seen_height, found.seen_width) == (160, 640)
+
+
+@pytest.mark.parametrize(("large", "left"), [(0.9, 1), (0.3, 2)])
+def test_a_box_inside_a_large_face_is_a_piece_of_it_unless_that_is_doubtful(large: float, left: int) -> None:
+    points = np.zeros((2, 5, 2))
+    close = Faces(boxes=[[10, 10, 30, 30], [90, 90, 130, 130]], scores=[1, 1], landmarks=points)
+    whole = Faces(boxes=[[0, 0, 100, 100]], scores=[large], landmarks=points[:1])
+    kept = _without_pieces(close, whole)
+    assert len(kept) == left
+    assert [90, 90, 130, 130] in kept.boxes.tolist()

@@ -83,7 +83,7 @@ def test_tiles_find_small_faces_that_shrinking_loses(exported: Path) -> None:
     alone = FaceDetector.load(exported)(group).transformed(shift=(1500, 1000))
     tiled = FaceDetector.load(exported, tile=640)(wall)
     shrunk = FaceDetector.load(exported, max_side=1024)(wall)
-    # Faces of 14 pixels come and go with where the grid falls on them; the sure ones must be there.
+    # The smallest faces come and go with where the grid falls on them; the sure ones must be there.
     sure = alone.above(0.9)
     assert len(sure) == 16
     assert (pairwise_iou(sure.boxes, tiled.boxes).max(1) > 0.8).all()

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ffcore.errors import ImageError
+from ffcore.images import read_ahead as module
+from ffcore.images import write_image
+from ffcore.images.read_ahead import read_ahead
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{i}.png" for i in range(12)]
+    for i, path in enumerate(paths):
+        write_image(path, np.full((4, 4, 3), i, np.uint8))
+    return paths
+
+
+def test_photos_come_in_their_order(photos: list[Path]) -> None:
+    images = list(read_ahead(photos))
+    assert [int(image[0, 0, 0]) for image in images] == list(range(12))  # type: ignore[index]
+
+
+def test_a_photo_that_cannot_be_read_is_an_error_in_its_place(photos: list[Path]) -> None:
+    photos[3].write_bytes(b"nothing")
+    images = list(read_ahead(photos))
+    assert [isinstance(image, ImageError) for image in images] == [i == 3 for i in range(12)]
+
+
+def test_no_more_is_read_than_may_wait(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    real = module.read_image
+
+    def counted(path: Path) -> np.ndarray:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(module, "read_image", counted)
+    images = read_ahead(photos, depth=3)
+    next(images)
+    images.close()  # type: ignore[attr-defined]
+    assert len(read) <= 4
+
+
+def test_nothing_to_read_gives_nothing() -> None:
+    assert list(read_ahead([])) == []
