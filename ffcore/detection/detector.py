@@ -41,6 +41,9 @@ PIECE_INSIDE = 0.7
 PIECE_AREA = 0.75
 """And when it has less than this part of its area; else both are one face, and the better score counts."""
 
+PIECE_SCORE = 0.8
+"""And when the large face has at least this part of its score: a doubtful one takes nothing away."""
+
 
 class DetectorSettings(TypedDict, total=False):
     """The fields of `DetectorOptions` as keyword arguments."""
@@ -346,11 +349,12 @@ def _without_pieces(close: Faces, large: Faces) -> Faces:
     """The faces of the close looks that are no pieces of faces which only a look from afar shows whole.
 
     Too near, a network takes an eye or the half in a tile for a face. Faces hide what is behind them, so a
-    clearly smaller box within a large face is a piece of it, however high it scores.
+    clearly smaller box within a large face of about its score is a piece of it.
     """
     inside = pairwise_coverage(close.boxes, large.boxes) > PIECE_INSIDE
     smaller = areas(close.boxes)[:, None] < PIECE_AREA * areas(large.boxes)[None, :]
-    return close[~(inside & smaller).any(axis=1)]
+    doubtful = large.scores[None, :] < PIECE_SCORE * close.scores[:, None]
+    return close[~(inside & smaller & ~doubtful).any(axis=1)]
 
 
 def _recommended(backend: Backend, settings: DetectorSettings) -> DetectorOptions:

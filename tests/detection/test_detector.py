@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ffcore.detection import DetectorFacts, DetectorOptions, FaceDetector
-from ffcore.detection.detector import BATCH_PIXELS, DetectorSettings
+from ffcore.detection.detector import BATCH_PIXELS, DetectorSettings, _without_pieces
 from ffcore.errors import CheckpointError, ConfigError, ImageError, UnknownModelError
 from ffcore.faces import Faces
 from tests.detection.toys import ToyBackend, photo, toy_onnx
@@ -275,3 +275,13 @@ def test_a_model_in_a_locked_folder_is_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Path, "is_file", refuse)  # chmod does not stop a test that runs as root
     with pytest.raises(CheckpointError, match=r"locked/v1\.onnx: cannot be read: Permission denied"):
         FaceDetector.load("locked/v1.onnx")
+
+
+@pytest.mark.parametrize(("large", "left"), [(0.9, 1), (0.3, 2)])
+def test_a_box_inside_a_large_face_is_a_piece_of_it_unless_that_is_doubtful(large: float, left: int) -> None:
+    points = np.zeros((2, 5, 2))
+    close = Faces(boxes=[[10, 10, 30, 30], [90, 90, 130, 130]], scores=[1, 1], landmarks=points)
+    whole = Faces(boxes=[[0, 0, 100, 100]], scores=[large], landmarks=points[:1])
+    kept = _without_pieces(close, whole)
+    assert len(kept) == left
+    assert [90, 90, 130, 130] in kept.boxes.tolist()
