@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ffcore.images.draw import draw_faces as draw_faces
     from ffcore.images.encode import write_image as write_image
     from ffcore.images.sources import find_sources as find_sources
+    from ffcore.losses.anchor_grid import AnchorGrid as AnchorGrid
     from ffcore.losses.multibox import MultiBoxConfig as MultiBoxConfig
     from ffcore.losses.multibox import MultiBoxLoss as MultiBoxLoss
     from ffcore.losses.targets import Targets as Targets
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from ffcore.models.weights import save_network as save_network
 
 _HOME: dict[str, str] = {
+    "AnchorGrid": "ffcore.losses.anchor_grid",
     "CheckpointError": "ffcore.errors",
     "ConfigError": "ffcore.errors",
     "Detection": "ffcore.detection.detector",

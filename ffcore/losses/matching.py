@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ffcore.losses.anchor_grid import AnchorGrid
 from ffcore.losses.targets import Targets
 
 VALID_IOU = 0.2
@@ -22,7 +23,8 @@ class Matches(NamedTuple):
     """(B, A) bool: the anchor answers for that face; otherwise it is background."""
 
 
-def match_anchors(targets: Targets, anchors: Tensor, *, threshold: float = 0.35) -> Matches:
+@torch.no_grad()
+def match_anchors(targets: Targets, grid: AnchorGrid, *, threshold: float = 0.35) -> Matches:
     """Assigns every anchor to a face or to the background, for a whole batch at once.
 
     An anchor takes the face that it overlaps most (the first of equals) and is positive from
@@ -32,24 +34,24 @@ def match_anchors(targets: Targets, anchors: Tensor, *, threshold: float = 0.35)
 
     Args:
         targets: Faces with area; `Targets.from_rows` drops others.
-        anchors: (A, 4) float, cx cy w h relative to the image.
+        grid: The anchors.
         threshold: IoU from which an anchor is positive.
     """
     batch, count = targets.is_face.shape
-    device = anchors.device
+    device = grid.table.device
     if count == 0:
-        shape = (batch, len(anchors))
+        shape = (batch, len(grid))
         return Matches(
             face=torch.zeros(shape, dtype=torch.long, device=device),
             positive=torch.zeros(shape, dtype=torch.bool, device=device),
         )
-    overlap = _iou(targets.boxes, anchors)  # (B, G, A)
-    overlap = overlap.masked_fill_(~targets.is_face.unsqueeze(-1), -1.0)  # padding loses against any face
+    # padding has no area and overlaps nothing; a face always wins against it, being an earlier one
+    overlap = grid.iou(targets.boxes.flatten(0, 1)).view(batch, count, -1)  # (B, G, A)
     best_overlap, best_anchor = overlap.max(dim=2)  # (B, G)
     anchor_overlap, face = overlap.max(dim=1)  # (B, A); the first of equal faces
-    valid = best_overlap >= VALID_IOU
+    valid = (best_overlap >= VALID_IOU) & targets.is_face
     # one entry more takes what padding and invalid faces would write
-    spare = len(anchors)
+    spare = len(grid)
     claimed = torch.zeros(batch, spare + 1, dtype=torch.bool, device=device)
     claimed.scatter_(1, best_anchor.masked_fill(~valid, spare), True)
     owner = torch.full((batch, spare + 1), -1, dtype=torch.long, device=device)
@@ -59,14 +61,3 @@ def match_anchors(targets: Targets, anchors: Tensor, *, threshold: float = 0.35)
     face = torch.where(owner >= 0, owner, face)
     positive = (anchor_overlap >= threshold) | claimed[:, :spare]
     return Matches(face=face, positive=positive & valid.any(dim=1, keepdim=True))
-
-
-def _iou(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """IoU of (B, G, 4) corner boxes with (A, 4) centre anchors: (B, G, A)."""
-    half = anchors[:, 2:] / 2
-    low = torch.maximum(boxes[..., None, :2], anchors[:, :2] - half)
-    high = torch.minimum(boxes[..., None, 2:], anchors[:, :2] + half)
-    inter = (high - low).clamp_(min=0).prod(dim=-1)
-    size = boxes[..., 2:] - boxes[..., :2]
-    area = (size[..., 0] * size[..., 1]).unsqueeze(-1)
-    return inter / (area + anchors[:, 2] * anchors[:, 3] - inter)

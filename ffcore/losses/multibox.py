@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ffcore.errors import ConfigError
 from ffcore.geometry.coder import encode_boxes, encode_landmarks
+from ffcore.losses.anchor_grid import AnchorGrid
 from ffcore.losses.matching import match_anchors
 from ffcore.losses.targets import Targets
 from ffcore.models.blocks.heads import RawOutputs
@@ -66,7 +67,7 @@ class MultiBoxLoss:
     def __init__(self, config: MultiBoxConfig | None = None) -> None:
         self.config = config or MultiBoxConfig()
 
-    def __call__(self, outputs: RawOutputs, targets: Targets, anchors: Tensor) -> LossTerms:
+    def __call__(self, outputs: RawOutputs, targets: Targets, grid: AnchorGrid) -> LossTerms:
         """The loss of a batch.
 
         Box and class terms are divided by the number of positive anchors in the batch, the landmark term
@@ -76,15 +77,14 @@ class MultiBoxLoss:
         Args:
             outputs: Of the network, B images and A anchors.
             targets: Of the same images.
-            anchors: (A, 4) float, cx cy w h relative to the image.
+            grid: The anchors of the images.
         """
         config = self.config
-        face, positive = match_anchors(targets, anchors, threshold=config.threshold)
-        logits = outputs.logits.float()  # sums over thousands of anchors need more than half precision
+        face, positive = match_anchors(targets, grid, threshold=config.threshold)
 
         image, anchor = positive.nonzero(as_tuple=True)
         row = face[image, anchor]
-        matched = anchors[anchor]
+        matched = grid.table[anchor]
         box_target = encode_boxes(targets.boxes[image, row], matched, variances=config.variances)
         box = F.smooth_l1_loss(outputs.boxes[image, anchor].float(), box_target, reduction="sum")
 
@@ -95,10 +95,14 @@ class MultiBoxLoss:
         points = outputs.landmarks[image[known], anchor[known]].float()
         landmark = F.smooth_l1_loss(points, point_target, reduction="sum")
 
-        losses = F.cross_entropy(logits.flatten(0, 1), positive.flatten().long(), reduction="none")
-        losses = losses.view_as(positive)
-        negative = hardest_negatives(losses.detach(), positive, ratio=config.negatives_per_positive)
-        classification = (losses * (positive | negative)).sum()
+        # sums over thousands of anchors need more than half precision
+        background = F.softplus(
+            outputs.logits[..., 1].detach().float() - outputs.logits[..., 0].detach().float()
+        )
+        counted = positive | hardest_negatives(background, positive, ratio=config.negatives_per_positive)
+        classification = F.cross_entropy(
+            outputs.logits[counted].float(), positive[counted].long(), reduction="sum"
+        )
 
         count = max(1, len(image))
         box, classification = box / count, classification / count
@@ -113,7 +117,7 @@ def hardest_negatives(losses: Tensor, positive: Tensor, *, ratio: int) -> Tensor
     """The background anchors with the largest loss, `ratio` for each positive one, image by image.
 
     Args:
-        losses: (B, A) float, classification loss of each anchor.
+        losses: (B, A) float, loss of each anchor as background.
         positive: (B, A) bool.
         ratio: Negatives per positive; at most A − 1 are taken.
 
@@ -121,6 +125,6 @@ def hardest_negatives(losses: Tensor, positive: Tensor, *, ratio: int) -> Tensor
         (B, A) bool, never true where `positive` is.
     """
     wanted = (ratio * positive.sum(dim=1, keepdim=True)).clamp(max=positive.shape[1] - 1)
-    order = losses.masked_fill(positive, 0).argsort(dim=1, descending=True, stable=True)
+    order = losses.masked_fill(positive, 0).argsort(dim=1, descending=True)
     ranked = torch.arange(positive.shape[1], device=positive.device) < wanted
     return torch.zeros_like(positive).scatter_(1, order, ranked) & ~positive

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ffcore.errors import ConfigError
-from ffcore.geometry import anchors
-from ffcore.losses import LossTerms, MultiBoxConfig, MultiBoxLoss, Targets, match_anchors
+from ffcore.geometry import pairwise_iou
+from ffcore.losses import AnchorGrid, LossTerms, MultiBoxConfig, MultiBoxLoss, Targets, match_anchors
 from ffcore.losses.multibox import hardest_negatives
 from ffcore.models.blocks.heads import RawOutputs
 
-GRID = torch.from_numpy(anchors(128, 128).copy())
+GRID = AnchorGrid.of(128, 128)
 CASES = ["one_face", "twenty_faces", "no_landmarks", "zero_size_box", "no_faces", "faces_300"]
 EXTRA = ["zero_only", "tiny_steals_anchor"]
 
@@ -59,7 +59,7 @@ def test_batched_matching_is_the_published_one_face_by_face(seed: int, count: in
     matches = match_anchors(targets, GRID)
     for i, boxes in enumerate(images):
         found = torch.where(matches.positive[i], matches.face[i], -1)
-        assert found.tolist() == literal_matching(boxes, GRID, 0.35)
+        assert found.tolist() == literal_matching(boxes, GRID.table, 0.35)
 
 
 def outputs_from(gold: dict[str, np.ndarray], case: str) -> RawOutputs:
@@ -77,11 +77,11 @@ def check_terms(terms: LossTerms, gold: dict[str, np.ndarray], case: str) -> Non
 @pytest.mark.parametrize("case", [*CASES, *EXTRA])
 def test_golden_matches_losses_and_gradients(case: str, reference: Path) -> None:
     gold = np.load(reference / "golden" / "multibox.npz")
-    grid = torch.from_numpy(gold["priors"])
+    np.testing.assert_array_equal(GRID.table.numpy(), gold["priors"])
     targets = Targets.from_rows([torch.from_numpy(gold[f"{case}/targets"])])
     outputs = RawOutputs(*(tensor.requires_grad_() for tensor in outputs_from(gold, case)))
 
-    matches = match_anchors(targets, grid)
+    matches = match_anchors(targets, GRID)
     found = torch.where(matches.positive[0], matches.face[0], -1).numpy()
     wanted = gold[f"{case}/matched_gt"]
     dropped = (gold[f"{case}/targets"][:, 2:4] <= gold[f"{case}/targets"][:, :2]).any(axis=1)
@@ -89,7 +89,7 @@ def test_golden_matches_losses_and_gradients(case: str, reference: Path) -> None
     wanted = np.where(wanted >= 0, renumbered[np.maximum(wanted, 0)] if len(dropped) else -1, -1)
     np.testing.assert_array_equal(found, wanted)
 
-    terms = MultiBoxLoss()(outputs, targets, grid)
+    terms = MultiBoxLoss()(outputs, targets, GRID)
     check_terms(terms, gold, case)
     terms.total.backward()
     for tensor, name in zip(outputs, ("loc", "conf", "landm"), strict=True):
@@ -103,7 +103,7 @@ def test_golden_class_loss_with_three_negatives_per_positive(case: str, referenc
     gold = np.load(reference / "golden" / "multibox.npz")
     targets = Targets.from_rows([torch.from_numpy(gold[f"{case}/targets"])])
     loss = MultiBoxLoss(MultiBoxConfig(negatives_per_positive=3))
-    terms = loss(outputs_from(gold, case), targets, torch.from_numpy(gold["priors"]))
+    terms = loss(outputs_from(gold, case), targets, GRID)
     assert float(terms.classification) == pytest.approx(float(gold[f"{case}/loss_c_negpos3"]), rel=1e-5)
 
 
@@ -113,7 +113,7 @@ def test_golden_batch_shares_one_count_of_positives(reference: Path) -> None:
     targets = Targets.from_rows([torch.from_numpy(gold[f"{case}/targets"]) for case in CASES])
     parts = [outputs_from(gold, case) for case in CASES]
     outputs = RawOutputs(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-    check_terms(MultiBoxLoss()(outputs, targets, torch.from_numpy(gold["priors"])), gold, "batch6")
+    check_terms(MultiBoxLoss()(outputs, targets, GRID), gold, "batch6")
 
 
 def test_a_box_without_area_never_makes_the_loss_infinite() -> None:
@@ -168,3 +168,16 @@ def test_hardest_negatives_are_the_hardest_and_as_many_as_asked_for(seed: int, r
 def test_impossible_settings_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         MultiBoxConfig(**values)  # type: ignore[arg-type]
+
+
+@given(seed=st.integers(0, 9999), height=st.integers(1, 200), width=st.integers(1, 200))
+@settings(max_examples=40, deadline=None)
+def test_overlaps_of_the_grid_are_those_of_its_anchors_one_by_one(seed: int, height: int, width: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    low = torch.rand(5, 2, generator=generator)
+    boxes = torch.cat([low, low + torch.rand(5, 2, generator=generator) + 1e-3], dim=1)
+    grid = AnchorGrid.of(height, width)
+    half = grid.table[:, 2:] / 2
+    corners = torch.cat([grid.table[:, :2] - half, grid.table[:, :2] + half], dim=1)
+    wanted = pairwise_iou(boxes.numpy().astype(np.float64), corners.numpy().astype(np.float64))
+    np.testing.assert_allclose(grid.iou(boxes).numpy(), wanted, atol=1e-5)

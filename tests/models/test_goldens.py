@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ffcore.geometry import anchors
-from ffcore.losses import MultiBoxLoss, Targets
+from ffcore.losses import AnchorGrid, MultiBoxLoss, Targets
 from ffcore.models.blocks.heads import RawOutputs
 from ffcore.models.featherface import FeatherFace
 from ffcore.models.published import published_names
@@ -211,7 +210,7 @@ def test_a_training_step_gives_the_golden_loss_gradients_and_statistics(
     gold, stem = np.load(reference / "golden" / "train_step.npz"), STEMS[name]
     images = network_input(gold["input_u8"])
     targets = Targets.from_rows([torch.from_numpy(gold[f"targets_{i}"]) for i in range(4)])
-    grid = torch.from_numpy(anchors(96, 128).copy())
+    grid = AnchorGrid.of(96, 128)
     loss = MultiBoxLoss()
 
     outputs = network(images)

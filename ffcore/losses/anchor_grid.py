@@ -1,0 +1,94 @@
+"""The anchors of one image size as tensors, kept so that overlaps with all of them are cheap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ffcore.geometry.anchors import PUBLISHED, AnchorConfig, anchors
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorGrid:
+    """A anchors in L levels, each a grid of rows, columns and sizes.
+
+    All anchors of a column span the same x, all of a row the same y. So the intersection of a box with the
+    anchors of a level is an outer product of two short vectors.
+
+    Args:
+        table: (A, 4) float32, cx cy w h relative to the image.
+        columns: For each level (W, S, 2), the left and right ends of the anchors of a column.
+        rows: For each level (H, S, 2), their upper and lower ends.
+    """
+
+    table: Tensor
+    columns: tuple[Tensor, ...]
+    rows: tuple[Tensor, ...]
+
+    @classmethod
+    def of(
+        cls,
+        height: int,
+        width: int,
+        *,
+        config: AnchorConfig = PUBLISHED,
+        device: torch.device | str | None = None,
+    ) -> AnchorGrid:
+        """The grid of an image size.
+
+        Args:
+            height: Of the network's input, pixels.
+            width: Likewise.
+            config: Sizes and strides.
+            device: Where the tensors go.
+
+        Raises:
+            ConfigError: The image has no pixels.
+        """
+        table = torch.from_numpy(anchors(height, width, config).copy()).to(device)
+        columns, rows, start = [], [], 0
+        for stride, sizes in zip(config.strides, config.min_sizes, strict=True):
+            shape = (-(-height // stride), -(-width // stride), len(sizes), 4)
+            count = shape[0] * shape[1] * shape[2]
+            level = table[start : start + count].view(shape)
+            half = level[..., 2:] / 2
+            low, high = level[..., :2] - half, level[..., :2] + half
+            columns.append(torch.stack([low[0, :, :, 0], high[0, :, :, 0]], dim=-1))
+            rows.append(torch.stack([low[:, 0, :, 1], high[:, 0, :, 1]], dim=-1))
+            start += count
+        return cls(table, tuple(columns), tuple(rows))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def iou(self, boxes: Tensor) -> Tensor:
+        """IoU with every anchor.
+
+        Args:
+            boxes: (N, 4) float32, xyxy relative to the image, with area.
+
+        Returns:
+            (N, A).
+        """
+        inter = boxes.new_empty(len(boxes), len(self))
+        start = 0
+        for columns, rows in zip(self.columns, self.rows, strict=True):
+            wide = _overlap(boxes[:, 0], boxes[:, 2], columns)  # (N, W, S)
+            high = _overlap(boxes[:, 1], boxes[:, 3], rows)  # (N, H, S)
+            shape = (len(boxes), rows.shape[0], columns.shape[0], rows.shape[1])
+            count = shape[1] * shape[2] * shape[3]
+            part = inter.narrow(1, start, count).unflatten(1, shape[1:])
+            torch.mul(high[:, :, None], wide[:, None, :], out=part)
+            start += count
+        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        union = (area[:, None] + (self.table[:, 2] * self.table[:, 3])).sub_(inter)
+        return inter.div_(union)
+
+
+def _overlap(low: Tensor, high: Tensor, spans: Tensor) -> Tensor:
+    """Length that (N,) intervals share with (M, S, 2) spans: (N, M, S), 0 where they are apart."""
+    begin = torch.maximum(low[:, None, None], spans[..., 0])
+    end = torch.minimum(high[:, None, None], spans[..., 1])
+    return (end - begin).clamp_(min=0)
