@@ -79,7 +79,7 @@ class AnchorGrid:
             high = _overlap(boxes[:, 1], boxes[:, 3], rows)  # (N, H, S)
             shape = (len(boxes), rows.shape[0], columns.shape[0], rows.shape[1])
             count = shape[1] * shape[2] * shape[3]
-            part = inter.narrow(1, start, count).unflatten(1, shape[1:])
+            part = inter[:, start : start + count].view(shape)
             torch.mul(high[:, :, None], wide[:, None, :], out=part)
             start += count
         area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
