@@ -36,6 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "losses": FIRST | {"models", "losses"},
     "export": FIRST | {"models", "export", "detection"},
     "detection": FIRST | {"models", "detection"},
+    "training": FIRST | {"models", "losses", "data", "training"},
+    "distillation": FIRST | {"models", "losses", "data", "training", "distillation"},
     "evaluation": FIRST | {"evaluation", "detection", "models"},
 }
 

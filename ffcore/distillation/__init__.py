@@ -1,0 +1,1 @@
+"""Parts of distillation: how much the teacher counts."""

@@ -1,0 +1,1 @@
+"""Parts of training that are decided by numbers alone: learning rates, when to stop."""
