@@ -95,11 +95,9 @@ class MultiBoxLoss:
         points = outputs.landmarks[image[known], anchor[known]].float()
         landmark = F.smooth_l1_loss(points, point_target, reduction="sum")
 
-        # sums over thousands of anchors need more than half precision
-        background = F.softplus(
-            outputs.logits[..., 1].detach().float() - outputs.logits[..., 0].detach().float()
-        )
-        counted = positive | hardest_negatives(background, positive, ratio=config.negatives_per_positive)
+        # as background, an anchor costs softplus(face − background): the difference ranks it as well
+        difference = (outputs.logits[..., 1] - outputs.logits[..., 0]).detach()
+        counted = positive | hardest_negatives(difference, positive, ratio=config.negatives_per_positive)
         classification = F.cross_entropy(
             outputs.logits[counted].float(), positive[counted].long(), reduction="sum"
         )
@@ -113,11 +111,12 @@ class MultiBoxLoss:
         return LossTerms(total=total, box=box, classification=classification, landmark=landmark)
 
 
+@torch.no_grad()
 def hardest_negatives(losses: Tensor, positive: Tensor, *, ratio: int) -> Tensor:
     """The background anchors with the largest loss, `ratio` for each positive one, image by image.
 
     Args:
-        losses: (B, A) float, loss of each anchor as background.
+        losses: (B, A) float, loss of each anchor as background, or anything that grows with it.
         positive: (B, A) bool.
         ratio: Negatives per positive; at most A − 1 are taken.
 
@@ -125,6 +124,7 @@ def hardest_negatives(losses: Tensor, positive: Tensor, *, ratio: int) -> Tensor
         (B, A) bool, never true where `positive` is.
     """
     wanted = (ratio * positive.sum(dim=1, keepdim=True)).clamp(max=positive.shape[1] - 1)
-    order = losses.masked_fill(positive, 0).argsort(dim=1, descending=True)
-    ranked = torch.arange(positive.shape[1], device=positive.device) < wanted
-    return torch.zeros_like(positive).scatter_(1, order, ranked) & ~positive
+    most = int(wanted.max()) if wanted.numel() else 0
+    hardest = losses.masked_fill(positive, -torch.inf).topk(most, dim=1).indices
+    taken = torch.arange(most, device=positive.device) < wanted
+    return torch.zeros_like(positive).scatter_(1, hardest, taken) & ~positive
