@@ -49,14 +49,15 @@ def detect(
     ] = None,
     max_faces: Annotated[int, typer.Option(min=1, help="At most so many faces an image.")] = 750,
     max_side: Annotated[
-        int | None, typer.Option(min=0, help="Shrink photos whose longer side is larger; 0 never does.")
+        int | None,
+        typer.Option(min=0, help="Shrink photos with a longer side than this; 0 never does. [2048]"),
     ] = None,
     size: Annotated[
         str | None, typer.Option(help="Fit every photo into this input: 640, or HEIGHTxWIDTH.")
     ] = None,
     tile: Annotated[
         int | None,
-        typer.Option(help="Search in overlapping tiles of this side, for small faces in huge photos."),
+        typer.Option(help="Search in overlapping tiles of this side, 128 or more."),
     ] = None,
     close_ups: Annotated[
         bool, typer.Option(help="Search large photos again at a small scale, for faces that fill them.")

@@ -164,7 +164,7 @@ def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
         raise ImageError(
             name,
             f"has {width} × {height} pixels, more than the limit of {max_pixels / 1e6:g} megapixels; "
-            "shrink it, or raise max_pixels if it is meant to be that large",
+            "shrink it first (in Python, max_pixels allows more)",
         )
     if width < 1 or height < 1:
         raise ImageError(name, f"has no pixels ({width} × {height})")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,27 @@ def test_no_more_is_read_than_may_wait(photos: list[Path], monkeypatch: pytest.M
 
 def test_nothing_to_read_gives_nothing() -> None:
     assert list(read_ahead([])) == []
+
+
+def test_large_photos_do_not_pile_up(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    real = module.read_image
+
+    def counted(path: Path) -> np.ndarray:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(module, "read_image", counted)
+    monkeypatch.setattr(module, "WAITING_BYTES", 1)
+    for number, _ in enumerate(read_ahead(photos, depth=8), start=1):
+        time.sleep(0.02)  # time enough to read all of them
+        assert len(read) <= number + 1
+    assert len(read) == 12
+
+
+def test_stopping_early_ends_a_reader_that_waits(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING_BYTES", 1)
+    images = read_ahead(photos, depth=8)
+    next(images)
+    time.sleep(0.02)
+    images.close()  # type: ignore[attr-defined]  # would hang if the reader went on waiting
