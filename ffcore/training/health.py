@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ffcore.errors import FeatherFaceError
+from ffcore.errors import ModelError
 
 NORM_HIGH, NORM_LOW, LOSS_HIGH = 10.0, 1e-6, 100.0
 """The documented limits of a healthy step."""
@@ -18,7 +18,7 @@ NORM_HIGH, NORM_LOW, LOSS_HIGH = 10.0, 1e-6, 100.0
 Symptom = Literal["gradient-high", "gradient-low", "loss-high", "not-finite"]
 
 
-class DivergedError(FeatherFaceError):
+class DivergedError(ModelError):
     """A loss or a gradient is not a number any more.
 
     Args:
@@ -41,8 +41,8 @@ class DivergedError(FeatherFaceError):
         norm = "" if gradient_norm is None else f", gradient norm {gradient_norm:.4g}"
         shown = ", ".join(images[:4]) + (f" and {len(images) - 4} more" if len(images) > 4 else "")
         super().__init__(
-            f"step {step}: the training has diverged ({values}{norm}) on {shown or 'its batch'}; lower the rate, or "
-            "go back to the last checkpoint"
+            f"step {step}: the training has diverged ({values}{norm}) on {shown or 'its batch'}; "
+            "lower the rate, or go back to the last checkpoint"
         )
 
 

@@ -38,9 +38,14 @@ def test_the_network_gets_its_own_weights_back_also_after_an_error() -> None:
     average = ExponentialMovingAverage(module)
     disturb(module)
     own = {key: value.clone() for key, value in module.state_dict().items()}
-    with pytest.raises(RuntimeError, match="validation failed"), average.applied():
-        assert not torch.equal(module.state_dict()["0.weight"], own["0.weight"])
-        raise RuntimeError("validation failed")
+
+    def validate() -> None:
+        with average.applied():
+            assert not torch.equal(module.state_dict()["0.weight"], own["0.weight"])
+            raise RuntimeError("validation failed")
+
+    with pytest.raises(RuntimeError, match="validation failed"):
+        validate()
     assert all(torch.equal(value, own[key]) for key, value in module.state_dict().items())
 
 
