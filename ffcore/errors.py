@@ -13,7 +13,8 @@ Every message is one line: what is wrong, where, and what to do next::
     │   └── CheckpointError      a file that cannot be used as the checkpoint it was given as
     └── ExportError              an exported file that differs from its source
 
-Subclasses with more detail live where they are raised. Anything else that escapes the library is a defect in it.
+Subclasses with more detail live where they are raised. Anything else that escapes the library is a
+defect in it.
 """
 
 from __future__ import annotations

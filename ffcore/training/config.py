@@ -1,0 +1,81 @@
+"""How a network is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ffcore.config.settings import check_choices
+from ffcore.errors import ConfigError
+from ffcore.training.schedule import cosine_rate, multistep_rate, onecycle_rate
+
+ScheduleKind = Literal["onecycle", "cosine", "multistep"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of the steps of a training; the defaults are those of the published v1.
+
+    Raises:
+        ConfigError: A value is unknown or out of its range.
+    """
+
+    epochs: int = 350
+    """Times that every photo is seen, 1 or more."""
+    schedule: ScheduleKind = "onecycle"
+    """How the rate goes over the training."""
+    rate: float = 1e-3
+    """Highest learning rate, above 0."""
+    warmup: int = 5
+    """Epochs until the highest rate of "cosine"."""
+    milestones: tuple[int, ...] = (190, 220)
+    """Epochs at which "multistep" divides the rate by ten."""
+    weight_decay: float = 0.01
+    """Of AdamW, 0 or more. The published script meant another value and used this one."""
+    clip: float = 1.0
+    """Gradients with a larger norm are scaled down to it; 0 leaves them as they are."""
+    accumulate: int = 1
+    """Batches whose gradients are added up before one step of the optimizer, 1 or more."""
+    ema: float = 0.0
+    """Decay of the moving average of the weights, below 1; 0 keeps none."""
+    amp: bool = False
+    """Mixed precision: bfloat16 where the device has it."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, {"schedule": get_args(ScheduleKind)})
+        for name, low in (("epochs", 1), ("warmup", 0), ("accumulate", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+                raise ConfigError(f"{name} = {value!r}: a whole number of at least {low} is needed")
+        for name in ("weight_decay", "clip", "ema"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} = {getattr(self, name)}: 0 or more is needed")
+        if not self.rate > 0:
+            raise ConfigError(f"rate = {self.rate}: a rate above 0 is needed")
+        if self.ema >= 1:
+            raise ConfigError(f"ema = {self.ema}: less than 1 is needed")
+        if self.schedule == "cosine" and self.warmup >= self.epochs:
+            raise ConfigError(f"warmup = {self.warmup}: fewer than the {self.epochs} epochs are needed")
+
+    def rate_at(self, step: int, *, steps_per_epoch: int) -> float:
+        """The learning rate of an optimizer step.
+
+        Args:
+            step: From 0.
+            steps_per_epoch: Optimizer steps of one epoch.
+        """
+        if self.schedule == "onecycle":
+            steps = max(2, self.epochs * steps_per_epoch)
+            return onecycle_rate(min(step, steps - 1), steps=steps, maximum=self.rate)
+        epoch = step // steps_per_epoch
+        if self.schedule == "cosine":
+            return cosine_rate(epoch, epochs=self.epochs, warmup=self.warmup, maximum=self.rate)
+        return multistep_rate(epoch, maximum=self.rate, milestones=self.milestones)
+
+
+PRESETS: dict[str, TrainConfig] = {
+    "v1": TrainConfig(),
+    "v2": TrainConfig(epochs=400, schedule="cosine"),
+    "v2-ca": TrainConfig(epochs=250, schedule="cosine", rate=1e-4, weight_decay=5e-4),
+}
+"""The documents' values, by the network that they belong to."""

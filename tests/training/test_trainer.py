@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+from torch import Tensor
+
+from ffcore.config import NetworkConfig
+from ffcore.errors import ConfigError
+from ffcore.losses import Targets
+from ffcore.models.featherface import FeatherFace, build_network
+from ffcore.models.variants import VARIANTS
+from ffcore.training.config import PRESETS, TrainConfig
+from ffcore.training.health import DivergedError
+from ffcore.training.trainer import Trainer
+
+SIDE = 96
+
+
+def network(config: NetworkConfig = VARIANTS["v2"]) -> FeatherFace:
+    torch.manual_seed(0)
+    return build_network(config)
+
+
+def batch(seed: int, count: int = 4) -> tuple[Tensor, Targets]:
+    """Dark photos with a bright square each, which is the face."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 60, (count, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8)
+    rows = []
+    for image in images:
+        x, y, side = (int(v) for v in torch.randint(8, 40, (3,), generator=generator))
+        image[y : y + side, x : x + side] = 220
+        box = torch.tensor([x, y, x + side, y + side]) / SIDE
+        centre = (box[:2] + box[2:]) / 2
+        rows.append(torch.cat([box, centre.repeat(5), torch.ones(1)])[None])
+    return images, Targets.from_rows(rows)
+
+
+def weights_of(trainer: Trainer) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in trainer.network.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize("name", ["v1", "v2", "v2-ca"])
+def test_the_loss_falls_on_a_batch_that_is_seen_again_and_again(name: str) -> None:
+    trainer = Trainer(network(VARIANTS[name]), TrainConfig(epochs=20, rate=3e-3), batches_per_epoch=1)
+    images, targets = batch(0)
+    totals = [trainer.train_batch(images, targets).terms["total"] for _ in range(20)]
+    assert totals[-1] < 0.7 * totals[0]
+
+
+def test_a_resumed_training_equals_an_undisturbed_one_to_the_bit() -> None:
+    config = TrainConfig(epochs=3, ema=0.9)
+    whole = Trainer(network(), config, batches_per_epoch=2)
+    first = Trainer(network(), config, batches_per_epoch=2)
+    for i in range(6):
+        whole.train_batch(*batch(i))
+        if i < 3:
+            first.train_batch(*batch(i))
+    file = io.BytesIO()
+    torch.save(first.state(), file)
+    file.seek(0)
+    torch.manual_seed(1)
+    second = Trainer(build_network(VARIANTS["v2"]), config, batches_per_epoch=2)
+    second.restore(torch.load(file, weights_only=True))
+    for i in range(3, 6):
+        second.train_batch(*batch(i))
+    assert same(weights_of(whole), weights_of(second))
+    assert whole.average is not None
+    assert second.average is not None
+    with whole.average.applied(), second.average.applied():
+        assert same(weights_of(whole), weights_of(second))
+
+
+def test_gradients_of_two_batches_add_up_to_one_step() -> None:
+    trainer = Trainer(network(), TrainConfig(epochs=2, accumulate=2, clip=0), batches_per_epoch=4)
+    before = weights_of(trainer)
+    first = trainer.train_batch(*batch(0))
+    assert first.gradient_norm is None
+    parameters = dict(trainer.network.named_parameters())
+    assert all(torch.equal(before[key], value) for key, value in parameters.items())
+    second = trainer.train_batch(*batch(1))
+    assert second.gradient_norm is not None
+    assert not all(torch.equal(before[key], value) for key, value in parameters.items())
+
+
+def test_a_batch_that_is_added_up_counts_with_its_share() -> None:
+    images, targets = batch(0)
+    gradients = []
+    for accumulate in (1, 2):
+        module = network()
+        trainer = Trainer(
+            module, TrainConfig(epochs=1, accumulate=accumulate, clip=0, rate=1e-30), batches_per_epoch=2
+        )
+        trainer._optimizer.zero_grad = lambda: None  # type: ignore[method-assign, assignment, misc]
+        trainer.train_batch(images, targets)
+        gradients.append({key: value.grad for key, value in module.named_parameters()})
+    for key, whole in gradients[0].items():
+        torch.testing.assert_close(gradients[1][key], whole / 2)
+
+
+def test_large_gradients_are_clipped_and_reported() -> None:
+    module = network()
+    trainer = Trainer(module, TrainConfig(epochs=1, clip=1e-3), batches_per_epoch=1)
+    seen: list[float] = []
+    step = trainer._optimizer.step
+
+    def record() -> None:
+        gradients = [value.grad for value in module.parameters() if value.grad is not None]
+        seen.append(float(torch.nn.utils.get_total_norm(gradients)))
+        step()
+
+    trainer._optimizer.step = record  # type: ignore[method-assign, assignment]
+    report = trainer.train_batch(*batch(0))
+    assert report.gradient_norm is not None
+    assert report.gradient_norm > 1e-3
+    assert seen[0] == pytest.approx(1e-3, rel=1e-4)
+
+
+def test_a_loss_that_is_no_number_stops_names_the_photos_and_leaves_the_weights() -> None:
+    trainer = Trainer(network(), TrainConfig(epochs=1), batches_per_epoch=1)
+    with torch.no_grad():
+        trainer.network.heads[0].boxes.bias.fill_(float("nan"))  # type: ignore[index, union-attr]
+    before = {key: value.clone() for key, value in trainer.network.named_parameters()}
+    images, targets = batch(0)
+    with pytest.raises(DivergedError, match=r"step 0: .* on a\.jpg, b\.jpg") as caught:
+        trainer.train_batch(images, targets, names=["a.jpg", "b.jpg"])
+    assert "box nan" in str(caught.value)
+    after = dict(trainer.network.named_parameters())
+    assert all(torch.equal(value.nan_to_num(), after[key].nan_to_num()) for key, value in before.items())
+    assert trainer.step == 0
+
+
+def test_mixed_precision_trains_too() -> None:
+    trainer = Trainer(
+        network(VARIANTS["v1"]), TrainConfig(epochs=8, rate=3e-3, amp=True), batches_per_epoch=1
+    )
+    images, targets = batch(0)
+    totals = [trainer.train_batch(images, targets).terms["total"] for _ in range(8)]
+    assert totals[-1] < totals[0]
+
+
+def test_the_rate_follows_the_schedule() -> None:
+    trainer = Trainer(network(), TrainConfig(epochs=4, schedule="cosine", warmup=2), batches_per_epoch=1)
+    rates = [trainer.train_batch(*batch(0)).rate for _ in range(4)]
+    assert rates[:3] == pytest.approx([5e-4, 1e-3, 1e-3])
+    assert rates[3] < rates[2]
+
+
+def test_presets_hold_the_documents_values() -> None:
+    assert (PRESETS["v1"].epochs, PRESETS["v1"].schedule, PRESETS["v1"].rate) == (350, "onecycle", 1e-3)
+    assert (PRESETS["v2"].epochs, PRESETS["v2"].schedule) == (400, "cosine")
+    assert (PRESETS["v2-ca"].epochs, PRESETS["v2-ca"].rate) == (250, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"epochs": 0}, "epochs = 0"),
+        ({"rate": 0.0}, "rate = 0"),
+        ({"ema": 1.0}, "ema = 1"),
+        ({"schedule": "cosine", "epochs": 3}, "warmup = 5"),
+    ],
+)
+def test_impossible_settings_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig(**values)  # type: ignore[arg-type]
