@@ -72,6 +72,23 @@ class AnchorGrid:
         Returns:
             (N, A).
         """
+        inter = self._intersection(boxes)
+        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        union = (area[:, None] + (self.table[:, 2] * self.table[:, 3])).sub_(inter)
+        return inter.div_(union)
+
+    def coverage(self, boxes: Tensor) -> Tensor:
+        """Which share of every anchor lies in a box.
+
+        Args:
+            boxes: (N, 4) float32, xyxy relative to the image.
+
+        Returns:
+            (N, A), 0 to 1.
+        """
+        return self._intersection(boxes).div_(self.table[:, 2] * self.table[:, 3])
+
+    def _intersection(self, boxes: Tensor) -> Tensor:
         inter = boxes.new_empty(len(boxes), len(self))
         start = 0
         for columns, rows in zip(self.columns, self.rows, strict=True):
@@ -82,9 +99,7 @@ class AnchorGrid:
             part = inter[:, start : start + count].view(shape)
             torch.mul(high[:, :, None], wide[:, None, :], out=part)
             start += count
-        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        union = (area[:, None] + (self.table[:, 2] * self.table[:, 3])).sub_(inter)
-        return inter.div_(union)
+        return inter
 
 
 def _overlap(low: Tensor, high: Tensor, spans: Tensor) -> Tensor:

@@ -19,6 +19,9 @@ from ffcore.losses.matching import match_anchors
 from ffcore.losses.targets import Targets
 from ffcore.models.blocks.heads import RawOutputs
 
+IGNORED_SHARE = 0.5
+"""An anchor with so much of its area in an ignored box is neither face nor background."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MultiBoxConfig:
@@ -67,7 +70,15 @@ class MultiBoxLoss:
     def __init__(self, config: MultiBoxConfig | None = None) -> None:
         self.config = config or MultiBoxConfig()
 
-    def __call__(self, outputs: RawOutputs, targets: Targets, grid: AnchorGrid) -> LossTerms:
+    def __call__(
+        self,
+        outputs: RawOutputs,
+        targets: Targets,
+        grid: AnchorGrid,
+        *,
+        weights: Tensor | None = None,
+        ignored: Tensor | None = None,
+    ) -> LossTerms:
         """The loss of a batch.
 
         Box and class terms are divided by the number of positive anchors in the batch, the landmark term
@@ -78,33 +89,46 @@ class MultiBoxLoss:
             outputs: Of the network, B images and A anchors.
             targets: Of the same images.
             grid: The anchors of the images.
+            weights: (B, G) float, 0 to 1: how much the anchors of each face count, in the terms and in the
+                numbers that they are divided by; 1 for all when None.
+            ignored: (B, I, 4) float, xyxy relative to the image: anchors that lie in such a box by half or
+                more are no background; a box without area ignores nothing.
         """
         config = self.config
         face, positive = match_anchors(targets, grid, threshold=config.threshold)
 
         image, anchor = positive.nonzero(as_tuple=True)
         row = face[image, anchor]
+        share = torch.ones(len(row), device=row.device) if weights is None else weights[image, row]
         matched = grid.table[anchor]
         box_target = encode_boxes(targets.boxes[image, row], matched, variances=config.variances)
-        box = F.smooth_l1_loss(outputs.boxes[image, anchor].float(), box_target, reduction="sum")
+        box = F.smooth_l1_loss(outputs.boxes[image, anchor].float(), box_target, reduction="none")
+        box = (box.sum(dim=1) * share).sum()
 
         known = targets.has_landmarks[image, row]
         point_target = encode_landmarks(
             targets.landmarks[image, row][known], matched[known], variances=config.variances
         )
         points = outputs.landmarks[image[known], anchor[known]].float()
-        landmark = F.smooth_l1_loss(points, point_target, reduction="sum")
+        landmark = F.smooth_l1_loss(points, point_target, reduction="none")
+        landmark = (landmark.sum(dim=1) * share[known]).sum()
 
         # as background, an anchor costs softplus(face − background): the difference ranks it as well
         difference = (outputs.logits[..., 1] - outputs.logits[..., 0]).detach()
-        counted = positive | hardest_negatives(difference, positive, ratio=config.negatives_per_positive)
-        classification = F.cross_entropy(
-            outputs.logits[counted].float(), positive[counted].long(), reduction="sum"
+        negative = hardest_negatives(
+            difference,
+            positive,
+            ratio=config.negatives_per_positive,
+            excluded=None if ignored is None else _in_ignored(ignored, grid),
         )
+        faces = F.cross_entropy(outputs.logits[image, anchor].float(), torch.ones_like(row), reduction="none")
+        background = outputs.logits[negative].float()
+        nothing = background.new_zeros(len(background), dtype=torch.long)
+        classification = (faces * share).sum() + F.cross_entropy(background, nothing, reduction="sum")
 
-        count = max(1, len(image))
+        count = share.sum().clamp(min=1)
         box, classification = box / count, classification / count
-        landmark = landmark / known.sum().clamp(min=1)
+        landmark = landmark / share[known].sum().clamp(min=1)
         total = (
             config.box_weight * box + config.class_weight * classification + config.landmark_weight * landmark
         )
@@ -112,19 +136,33 @@ class MultiBoxLoss:
 
 
 @torch.no_grad()
-def hardest_negatives(losses: Tensor, positive: Tensor, *, ratio: int) -> Tensor:
+def hardest_negatives(
+    losses: Tensor, positive: Tensor, *, ratio: int, excluded: Tensor | None = None
+) -> Tensor:
     """The background anchors with the largest loss, `ratio` for each positive one, image by image.
 
     Args:
         losses: (B, A) float, loss of each anchor as background, or anything that grows with it.
         positive: (B, A) bool.
         ratio: Negatives per positive; at most A − 1 are taken.
+        excluded: (B, A) bool, anchors that are not background either; none when None.
 
     Returns:
-        (B, A) bool, never true where `positive` is.
+        (B, A) bool, never true where `positive` or `excluded` is.
     """
+    taboo = positive if excluded is None else positive | excluded
     wanted = (ratio * positive.sum(dim=1, keepdim=True)).clamp(max=positive.shape[1] - 1)
     most = int(wanted.max()) if wanted.numel() else 0
-    hardest = losses.masked_fill(positive, -torch.inf).topk(most, dim=1).indices
+    hardest = losses.masked_fill(taboo, -torch.inf).topk(most, dim=1).indices
     taken = torch.arange(most, device=positive.device) < wanted
-    return torch.zeros_like(positive).scatter_(1, hardest, taken) & ~positive
+    return torch.zeros_like(positive).scatter_(1, hardest, taken) & ~taboo
+
+
+@torch.no_grad()
+def _in_ignored(boxes: Tensor, grid: AnchorGrid) -> Tensor:
+    """(B, A) bool: the anchors of which half or more lies in an ignored box."""
+    batch, count = boxes.shape[:2]
+    if count == 0:
+        return torch.zeros(batch, len(grid), dtype=torch.bool, device=boxes.device)
+    covered = grid.coverage(boxes.flatten(0, 1)).view(batch, count, -1)
+    return covered.amax(dim=1) >= IGNORED_SHARE

@@ -181,3 +181,60 @@ def test_overlaps_of_the_grid_are_those_of_its_anchors_one_by_one(seed: int, hei
     corners = torch.cat([grid.table[:, :2] - half, grid.table[:, :2] + half], dim=1)
     wanted = pairwise_iou(boxes.numpy().astype(np.float64), corners.numpy().astype(np.float64))
     np.testing.assert_allclose(grid.iou(boxes).numpy(), wanted, atol=1e-5)
+
+
+def some_outputs(batch: int = 1) -> RawOutputs:
+    generator = torch.Generator().manual_seed(4)
+    return RawOutputs(*(torch.randn(batch, 672, k, generator=generator) for k in (4, 2, 10)))
+
+
+def test_weights_of_one_change_nothing_and_a_weight_of_zero_takes_a_face_out() -> None:
+    boxes = torch.tensor([[0.1, 0.1, 0.4, 0.4], [0.6, 0.6, 0.9, 0.9]])
+    both = Targets.from_rows([rows_of(boxes, torch.ones(2))])
+    outputs, loss = some_outputs(), MultiBoxLoss(MultiBoxConfig(negatives_per_positive=0))
+    plain = loss(outputs, both, GRID)
+    torch.testing.assert_close(tuple(loss(outputs, both, GRID, weights=torch.ones(1, 2))), tuple(plain))
+    first = loss(outputs, Targets.from_rows([rows_of(boxes[:1], torch.ones(1))]), GRID)
+    alone = loss(outputs, both, GRID, weights=torch.tensor([[1.0, 0.0]]))
+    torch.testing.assert_close(tuple(alone), tuple(first))
+
+
+def test_half_the_weight_is_half_the_say() -> None:
+    boxes = torch.tensor([[0.1, 0.1, 0.4, 0.4], [0.6, 0.6, 0.9, 0.9]])
+    targets = Targets.from_rows([rows_of(boxes, torch.ones(2))])
+    outputs, loss = some_outputs(), MultiBoxLoss(MultiBoxConfig(negatives_per_positive=0))
+    matches = match_anchors(targets, GRID)
+    counts = [int((matches.positive[0] & (matches.face[0] == g)).sum()) for g in range(2)]
+    single = [
+        loss(outputs, Targets.from_rows([rows_of(boxes[g : g + 1], torch.ones(1))]), GRID) for g in range(2)
+    ]
+    found = loss(outputs, targets, GRID, weights=torch.tensor([[1.0, 0.5]]))
+    share = [counts[0], 0.5 * counts[1]]
+    for mixed, a, b in zip(found, *single, strict=True):
+        wanted = (share[0] * a + share[1] * b) / sum(share)
+        torch.testing.assert_close(mixed, wanted)
+
+
+def test_anchors_in_an_ignored_box_are_no_background() -> None:
+    targets = Targets.from_rows([rows_of(torch.tensor([[0.1, 0.1, 0.4, 0.4]]), torch.ones(1))])
+    outputs, loss = some_outputs(), MultiBoxLoss()
+    outputs.logits[0, :, 1] -= 10
+    inside = GRID.coverage(torch.tensor([[0.5, 0.5, 1.0, 1.0]]))[0] >= 0.5
+    outputs.logits[0, inside, 1] += 30  # sure faces, where the label says "do not look"
+    plain = loss(outputs, targets, GRID)
+    spared = loss(
+        outputs, targets, GRID, ignored=torch.tensor([[[0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]])
+    )
+    assert spared.classification < 0.5 * plain.classification
+    assert torch.equal(spared.box, plain.box)
+    nothing = loss(outputs, targets, GRID, ignored=torch.zeros(1, 0, 4))
+    torch.testing.assert_close(nothing.classification, plain.classification)
+
+
+def test_a_face_within_an_ignored_box_is_still_learnt() -> None:
+    targets = Targets.from_rows([rows_of(torch.tensor([[0.6, 0.6, 0.8, 0.8]]), torch.ones(1))])
+    outputs = some_outputs()
+    plain = MultiBoxLoss()(outputs, targets, GRID)
+    within = MultiBoxLoss()(outputs, targets, GRID, ignored=torch.tensor([[[0.5, 0.5, 1.0, 1.0]]]))
+    assert torch.equal(within.box, plain.box)
+    assert within.box > 0
