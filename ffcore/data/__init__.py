@@ -10,6 +10,7 @@ from ffcore.data.augment import (
     Interpolation,
     augment,
 )
+from ffcore.data.cache import CachedPhoto, PhotoCache, build_cache, open_cache
 from ffcore.data.coco import read_coco
 from ffcore.data.collector import Annotations, Check
 from ffcore.data.colour import ColourConfig
@@ -27,6 +28,7 @@ __all__ = [
     "AnnotatedImage",
     "Annotations",
     "AugmentConfig",
+    "CachedPhoto",
     "Check",
     "ColourConfig",
     "DataReport",
@@ -37,11 +39,14 @@ __all__ = [
     "LabelledFaces",
     "MixConfig",
     "NoteKind",
+    "PhotoCache",
     "Sample",
     "augment",
+    "build_cache",
     "cutmix",
     "mixup",
     "mosaic",
+    "open_cache",
     "read_annotations",
     "read_coco",
     "read_retinaface",
