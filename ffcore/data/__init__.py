@@ -1,4 +1,8 @@
-"""Photos with labelled faces: read, augmented, mixed, kept decoded, put into batches."""
+"""Photos with labelled faces: read, augmented, mixed, kept decoded, put into batches.
+
+Nothing here needs torch but `ffcore.data.dataset`, `ffcore.data.collate` and `ffcore.data.preview`, which are
+imported by those names.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from ffcore.data.augment import (
     Interpolation,
     augment,
 )
+from ffcore.data.batches import BatchPlan, SampleKey
 from ffcore.data.cache import CachedPhoto, PhotoCache, build_cache, open_cache
 from ffcore.data.coco import read_coco
 from ffcore.data.collector import Annotations, Check
@@ -28,6 +33,7 @@ __all__ = [
     "AnnotatedImage",
     "Annotations",
     "AugmentConfig",
+    "BatchPlan",
     "CachedPhoto",
     "Check",
     "ColourConfig",
@@ -41,6 +47,7 @@ __all__ = [
     "NoteKind",
     "PhotoCache",
     "Sample",
+    "SampleKey",
     "augment",
     "build_cache",
     "cutmix",

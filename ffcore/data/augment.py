@@ -143,7 +143,7 @@ def view(
     faces = faces.clipped((left, top, left + columns, top + rows))
     if mirrored:
         image, faces = np.asarray(cv2.flip(image, 1), np.uint8), faces.mirrored(size)
-    return Sample(image=image, faces=faces)
+    return Sample(image=image, faces=faces, names=sample.names)
 
 
 def _placed(start: int, stop: int, side: int, size: int) -> tuple[int, int]:

@@ -74,11 +74,11 @@ def mixup(first: Sample, second: Sample, *, share: float) -> Sample:
     _check_sizes(first, second)
     if not 0 <= share <= 1:
         raise ConfigError(f"share = {share}: 0 to 1 is possible")
-    image = cv2.addWeighted(first.image, share, second.image, 1 - share, 0)
+    image = np.asarray(cv2.addWeighted(first.image, share, second.image, 1 - share, 0), np.uint8)
     parts = [
         sample.faces.weighted(part) for sample, part in ((first, share), (second, 1 - share)) if part > 0
     ]
-    return Sample(image=np.asarray(image, np.uint8), faces=LabelledFaces.concatenate(parts))
+    return Sample(image=image, faces=LabelledFaces.concatenate(parts), names=first.names + second.names)
 
 
 def cutmix(first: Sample, second: Sample, *, patch: Rectangle) -> Sample:
@@ -109,7 +109,8 @@ def cutmix(first: Sample, second: Sample, *, patch: Rectangle) -> Sample:
     under = _share_within(first.faces, patch)
     around = _still_seen(first.faces, 1 - under, shown=~_points_within(first.faces, patch))
     inside = within(second.faces, patch)
-    return Sample(image=image, faces=LabelledFaces.concatenate([around, inside]))
+    faces = LabelledFaces.concatenate([around, inside])
+    return Sample(image=image, faces=faces, names=first.names + second.names)
 
 
 def mosaic(samples: Sequence[Sample], *, centre: tuple[int, int]) -> Sample:
@@ -147,7 +148,8 @@ def mosaic(samples: Sequence[Sample], *, centre: tuple[int, int]) -> Sample:
         scale = side / width
         faces = sample.faces.moved(scale=(scale, scale), shift=(left, top))
         parts.append(within(faces, (x1, y1, x2, y2)))
-    return Sample(image=image, faces=LabelledFaces.concatenate(parts))
+    names = tuple(name for sample in samples for name in sample.names)
+    return Sample(image=image, faces=LabelledFaces.concatenate(parts), names=names)
 
 
 def within(faces: LabelledFaces, window: Rectangle) -> LabelledFaces:

@@ -18,6 +18,7 @@ class Sample:
     Args:
         image: (H, W, 3) uint8, BGR. Transforms never write into it.
         faces: In pixels of the picture.
+        names: The photos that it shows, as their labels call them.
 
     Raises:
         ConfigError: The picture has another shape or type.
@@ -25,6 +26,7 @@ class Sample:
 
     image: NDArray[np.uint8]
     faces: LabelledFaces
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

@@ -109,6 +109,8 @@ def test_boxes_in_a_mosaic_lie_around_what_is_seen_of_their_squares(seed: int) -
     assert (made.faces.boxes >= 0).all()
     assert (made.faces.boxes <= S).all()
     for box in made.faces.boxes:
+        if (box[2:] - box[:2]).min() < 2:  # less than a pixel may be left of its colour
+            continue
         right, below = (box[:2] + box[2:]) / 2 > centre
         drawn = extent(made.image, FACE_COLOURS[2 * int(below) + int(right)])
         assert drawn is not None
