@@ -33,7 +33,7 @@ def read_annotations(
 
     A folder is looked through in this order: ``label.txt``, a file ``wider_face_*bbx_gt.txt``, the folders
     ``labels`` and ``images``, a single ``.json``. Where RetinaFace and official labels lie side by side the
-    former are read, because they have landmarks.
+    former are read, because they have landmarks, and faces that the latter mark invalid are ignored.
 
     Args:
         path: A folder, or the file with the labels.
@@ -60,7 +60,17 @@ def read_annotations(
             format or _of_file(path),
         )
     )
-    read = {"retinaface": read_retinaface, "widerface": read_widerface, "coco": read_coco, "yolo": read_yolo}
+    if found == "retinaface":
+        official = _files(file.parent, "widerface")
+        return read_retinaface(
+            file,
+            images=images,
+            invalid_from=official[0] if len(official) == 1 else None,
+            names=names,
+            check=check,
+            strict=strict,
+        )
+    read = {"widerface": read_widerface, "coco": read_coco, "yolo": read_yolo}
     return read[found](file, images=images, names=names, check=check, strict=strict)
 
 

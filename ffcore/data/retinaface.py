@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
-from ffcore.data.collector import Annotations, Check, Collector, FaceRow, Names, read_lines
+from ffcore.data.collector import Annotations, Check, Collector, FaceRow, Names, key_of, read_lines
 from ffcore.data.numbers import finite_numbers, points_of
+from ffcore.data.widerface import invalid_boxes
 
 _WITHOUT_LANDMARKS = (4,)
 _WITH_LANDMARKS = (19, 20)  # a box and five points; then the blur, or the score of a detector
@@ -15,6 +17,7 @@ def read_retinaface(
     path: str | Path,
     *,
     images: str | Path | None = None,
+    invalid_from: str | Path | None = None,
     names: Names | None = None,
     check: Check = "header",
     strict: bool = False,
@@ -28,6 +31,8 @@ def read_retinaface(
     Args:
         path: The file.
         images: The folder that the names are relative to; by default ``images`` beside the file.
+        invalid_from: The official file of the same photos; faces that it marks invalid, which this layout
+            cannot say, are ignored. None for no such file.
         names: The images wanted: a list, or a text file with one a line; all by default.
         check: How far images are looked at.
         strict: Whether defects are an error.
@@ -39,6 +44,7 @@ def read_retinaface(
     """
     path = Path(path)
     folder = Path(images) if images is not None else path.parent / "images"
+    invalid = invalid_boxes(invalid_from) if invalid_from is not None else {}
     collector = Collector(folder, names=names, check=check)
     place = f"{path.name} line {{}}"
     name: str | None = None
@@ -57,7 +63,7 @@ def read_retinaface(
             if begin == 0:
                 collector.defect("malformed_line", place.format(number), detail)
         elif line and name is not None and collector.wants(name):
-            row, problem = _face(line, number)
+            row, problem = _face(line, number, invalid.get(key_of(name), frozenset()))
             if row is None:
                 collector.defect("malformed_line", place.format(number), problem)
             else:
@@ -67,7 +73,7 @@ def read_retinaface(
     return collector.finish(source=path, strict=strict)
 
 
-def _face(line: str, number: int) -> tuple[FaceRow | None, str]:
+def _face(line: str, number: int, invalid: Collection[tuple[float, ...]]) -> tuple[FaceRow | None, str]:
     fields = line.split()
     if len(fields) not in (*_WITHOUT_LANDMARKS, *_WITH_LANDMARKS):
         return None, f"4 or 20 numbers expected, {len(fields)} found"
@@ -76,5 +82,5 @@ def _face(line: str, number: int) -> tuple[FaceRow | None, str]:
         return None, "holds a word that is no finite number"
     box = (values[0], values[1], values[2], values[3])
     if len(values) in _WITHOUT_LANDMARKS:
-        return FaceRow(number, box), ""
-    return FaceRow(number, box, points_of(values[4:19], hidden=-1)), ""
+        return FaceRow(number, box, ignore=box in invalid), ""
+    return FaceRow(number, box, points_of(values[4:19], hidden=-1), ignore=box in invalid), ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from ffcore.data.collector import Annotations, Check, Collector, FaceRow, Names, read_lines
+from ffcore.data.collector import Annotations, Check, Collector, FaceRow, Names, key_of, read_lines
 from ffcore.data.numbers import finite_numbers
 from ffcore.images import IMAGE_SUFFIXES
 
@@ -52,6 +52,30 @@ def read_widerface(
             rows = _faces(collector, lines[start + 1 : end], place, start + 2)
             collector.add(name, rows, place=place, line=start + 1)
     return collector.finish(source=path, strict=strict)
+
+
+def invalid_boxes(path: str | Path) -> dict[str, set[tuple[float, ...]]]:
+    """Boxes that the official file marks invalid, by the key of their image; damaged lines are skipped.
+
+    Args:
+        path: The file.
+
+    Returns:
+        For each image that has any, its boxes as x y w h; images are named as `key_of` does.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    found: dict[str, set[tuple[float, ...]]] = {}
+    key = ""
+    for line in map(str.strip, read_lines(Path(path))):
+        if is_image_name(line):
+            key = key_of(line)
+        elif len(fields := line.split()) == _COLUMNS:
+            values = finite_numbers(fields)
+            if values is not None and values[_INVALID] != 0:
+                found.setdefault(key, set()).add(tuple(values[:4]))
+    return found
 
 
 def is_image_name(line: str) -> bool:

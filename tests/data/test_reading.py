@@ -139,6 +139,17 @@ def test_official_labels_mark_invalid_faces_as_ignored(tmp_path: Path) -> None:
     assert found.report.notes == {"landmarks_missing": 2, "ignored_face": 1, "image_without_faces": 1}
 
 
+def test_faces_that_official_labels_beside_mark_invalid_are_ignored(tmp_path: Path) -> None:
+    retinaface(tmp_path, f"# a/1.jpg\n1 2 10 12 {POINTS} 0\n20 20 9 9\n# a/2.jpg\n1 2 10 12\n")
+    official = f"a/1.jpg\n2\n1 2 10 12 2 0 0 1 0 0\n20 20 9 9 {OFFICIAL}\na/2.jpg\n1\n1 2 10 12 {OFFICIAL}\n"
+    (tmp_path / "wider_face_train_bbx_gt.txt").write_text(official)
+    for place in (tmp_path, tmp_path / "label.txt"):
+        one, two = read_annotations(place, strict=True).images
+        assert one.faces.ignore.tolist() == [True, False]
+        assert one.faces.has_landmarks.tolist() == [True, False]
+        assert two.faces.ignore.tolist() == [False]
+
+
 def test_official_labels_go_on_after_a_wrong_count_and_a_short_line(tmp_path: Path) -> None:
     found = read_annotations(
         wider(tmp_path, f"a/1.jpg\n3\n1 2 10 12 {OFFICIAL}\n1 2 3\nb/2.jpg\n1\n5 5 9 9 {OFFICIAL}\n")
