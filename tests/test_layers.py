@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(FIRST, FIRST),
     "models": FIRST | {"models"},
     "losses": FIRST | {"models", "losses"},
+    "data": FIRST | {"data", "losses", "models"},
     "export": FIRST | {"models", "export", "detection"},
     "detection": FIRST | {"models", "detection"},
     "training": FIRST | {"models", "losses", "data", "training"},

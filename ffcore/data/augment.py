@@ -1,0 +1,171 @@
+"""The published augmentation: square crop, colour, mirror, resize, with few passes over the pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ffcore.data.colour import ColourConfig, apply_colour, random_colour
+from ffcore.data.crop import Square, faces_in, random_square, whole_photo
+from ffcore.data.sample import Sample
+from ffcore.errors import ConfigError, did_you_mean
+from ffcore.geometry import MEAN_BGR
+
+PUBLISHED_SCALES = (0.3, 0.45, 0.6, 0.8, 1.0)
+"""Sides of the crop as shares of the photo's shorter side."""
+
+WIDE_SCALES = (0.3, 0.45, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
+"""The same and larger ones, padded with the mean, which show faces smaller than the photo does."""
+
+Interpolation = Literal["nearest", "linear", "cubic", "area", "lanczos"]
+
+_METHODS: dict[str, int] = {
+    "nearest": cv2.INTER_NEAREST,
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+
+_ALIASING = 2.0  # shrinking by more, the two to four pixels that interpolation looks at skip others
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How samples are varied.
+
+    Args:
+        sizes: Sides of the square input in pixels; with several, each batch gets one of them.
+        crop_scales: Sides of the crop as shares of the photo's shorter side, above 0; see `WIDE_SCALES`.
+        colour: Limits of the colour distortion, or None for none.
+        mirror: Probability of mirroring.
+        interpolations: Methods that resizing chooses from, by chance. The published list also has "area" and
+            "lanczos", which take ten times as long; a crop that shrinks to less than half is always
+            averaged by area.
+
+    Raises:
+        ConfigError: A value is impossible.
+    """
+
+    sizes: tuple[int, ...] = (640,)
+    crop_scales: tuple[float, ...] = PUBLISHED_SCALES
+    colour: ColourConfig | None = field(default_factory=ColourConfig)
+    mirror: float = 0.5
+    interpolations: tuple[Interpolation, ...] = ("nearest", "linear", "cubic")
+
+    def __post_init__(self) -> None:
+        if not self.sizes or any(size < 32 for size in self.sizes):
+            raise ConfigError(f"sizes = {self.sizes}: at least one, each 32 pixels or more, is needed")
+        if not self.crop_scales or any(not 0 < scale <= 8 for scale in self.crop_scales):
+            raise ConfigError(f"crop_scales = {self.crop_scales}: numbers above 0 and up to 8 are needed")
+        if not 0 <= self.mirror <= 1:
+            raise ConfigError(f"mirror = {self.mirror}: a probability, 0 to 1, is needed")
+        known = get_args(Interpolation)
+        for name in self.interpolations or ("none",):
+            if name not in known:
+                raise ConfigError(f"interpolations: {name!r} is unknown; {did_you_mean(name, known)}")
+
+
+def augment(sample: Sample, config: AugmentConfig, *, size: int, rng: np.random.Generator) -> Sample:
+    """One random view of a photo.
+
+    Args:
+        sample: The whole photo with its faces. Its pixels are only read where the crop lies.
+        config: What may happen.
+        size: Side of the result in pixels.
+        rng: Where chance comes from; an equal one gives an equal view.
+
+    Returns:
+        (size, size, 3) and the faces whose centre it holds, with boxes cut at the borders of what is seen of
+        the photo. Landmarks are not cut: where a point beyond the border lies is known. When no crop
+        holds a whole face, the whole photo is taken.
+    """
+    height, width = sample.image.shape[:2]
+    square = random_square(sample.faces, (height, width), scales=config.crop_scales, rng=rng)
+    colour = random_colour(config.colour, rng) if config.colour is not None else None
+    mirrored = bool(rng.random() < config.mirror)
+    method = config.interpolations[int(rng.integers(len(config.interpolations)))]
+    return view(
+        sample,
+        square or whole_photo(height, width),
+        size=size,
+        mirrored=mirrored,
+        colour=colour,
+        interpolation=method,
+    )
+
+
+def view(
+    sample: Sample,
+    square: Square,
+    *,
+    size: int,
+    mirrored: bool = False,
+    colour: NDArray[np.float32] | None = None,
+    interpolation: Interpolation = "linear",
+) -> Sample:
+    """A square of a photo at another size; what lies beyond the photo has the mean colour.
+
+    Args:
+        sample: The photo.
+        square: In its pixels; some of it must lie on the photo.
+        size: Side of the result in pixels.
+        mirrored: Whether left becomes right.
+        colour: (3, 4) map of colours, see `random_colour`; the mean colour around the photo stays as it is.
+        interpolation: How pixels are made; "area" whatever is asked for when shrinking by more than 2.
+
+    Raises:
+        ConfigError: The square lies beyond the photo.
+    """
+    height, width = sample.image.shape[:2]
+    x1, y1 = max(square.left, 0), max(square.top, 0)
+    x2, y2 = min(square.left + square.side, width), min(square.top + square.side, height)
+    if x1 >= x2 or y1 >= y2:
+        raise ConfigError(f"{square} holds nothing of a photo of {width} × {height} pixels")
+    left, columns = _placed(x1 - square.left, x2 - square.left, square.side, size)
+    top, rows = _placed(y1 - square.top, y2 - square.top, square.side, size)
+    seen = _resized(sample.image[y1:y2, x1:x2], rows, columns, colour, interpolation)
+    if (rows, columns) == (size, size):
+        image = seen
+    else:
+        image = np.empty((size, size, 3), np.uint8)
+        image[:] = MEAN_BGR
+        image[top : top + rows, left : left + columns] = seen
+    # Each direction has a scale of its own: the seen part fills whole pixels, so they differ by rounding.
+    scale = (columns / (x2 - x1), rows / (y2 - y1))
+    faces = faces_in(sample.faces, square).moved(
+        scale=scale, shift=(left - x1 * scale[0], top - y1 * scale[1])
+    )
+    faces = faces.clipped((left, top, left + columns, top + rows))
+    if mirrored:
+        image, faces = np.asarray(cv2.flip(image, 1), np.uint8), faces.mirrored(size)
+    return Sample(image=image, faces=faces, names=sample.names)
+
+
+def _placed(start: int, stop: int, side: int, size: int) -> tuple[int, int]:
+    """First pixel and number of pixels of the result that a part of the square fills."""
+    first, last = round(start * size / side), round(stop * size / side)
+    first = min(first, size - 1)
+    return first, max(last - first, 1)
+
+
+def _resized(
+    region: NDArray[np.uint8],
+    rows: int,
+    columns: int,
+    colour: NDArray[np.float32] | None,
+    interpolation: Interpolation,
+) -> NDArray[np.uint8]:
+    """The region at its new size and in its new colours; colours change on the side with fewer pixels."""
+    shrink = max(region.shape[0] / rows, region.shape[1] / columns)
+    method = _METHODS["area" if shrink > _ALIASING else interpolation]
+    enlarged = rows * columns > region.shape[0] * region.shape[1]
+    if colour is not None and enlarged:
+        region, colour = apply_colour(region, colour), None
+    if region.shape[:2] != (rows, columns):
+        region = np.asarray(cv2.resize(region, (columns, rows), interpolation=method), np.uint8)
+    return apply_colour(region, colour) if colour is not None else region
