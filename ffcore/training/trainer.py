@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ffcore.data.collate import Batch
 from ffcore.geometry.resize import MEAN_BGR
 from ffcore.losses.anchor_grid import AnchorGrid
 from ffcore.losses.multibox import MultiBoxLoss
-from ffcore.losses.targets import Targets
 from ffcore.models.blocks.heads import RawOutputs
 from ffcore.models.featherface import FeatherFace
 from ffcore.training.config import TrainConfig
@@ -71,27 +71,27 @@ class Trainer:
         self._loss = loss or MultiBoxLoss()
         self._device = torch.device(device)
         self._steps_per_epoch = max(1, batches_per_epoch // config.accumulate)
-        self._mean = torch.tensor(MEAN_BGR, dtype=torch.float32, device=device)
+        self._mean = torch.tensor(MEAN_BGR, dtype=torch.float32, device=device).view(3, 1, 1)
         self._grids: dict[tuple[int, int], AnchorGrid] = {}
         self._optimizer = torch.optim.AdamW(
             network.parameters(), lr=config.rate, weight_decay=config.weight_decay
         )
 
-    def train_batch(self, images: Tensor, targets: Targets, *, names: Sequence[str] = ()) -> StepReport:
+    def train_batch(self, batch: Batch) -> StepReport:
         """Takes one batch.
 
         Args:
-            images: (B, H, W, 3) uint8, BGR; the mean is subtracted on the device.
-            targets: Their faces.
-            names: Their names, for messages.
+            batch: Pictures of one size with their faces; the mean is subtracted on the device.
 
         Raises:
             DivergedError: The loss or a gradient is not a number. Weights and optimizer are as before.
         """
         self.network.train()
-        outputs = self._forward(images)
-        grid = self._grid(images.shape[1], images.shape[2])
-        terms = self._loss(outputs, targets.to(self._device), grid)
+        batch = batch.to(self._device)
+        names = [" + ".join(photos) for photos in batch.names]
+        outputs = self._forward(batch.images)
+        grid = self._grid(batch.images.shape[2], batch.images.shape[3])
+        terms = self._loss(outputs, batch.targets, grid, weights=batch.weights, ignored=batch.ignored)
         values = {name: float(value.detach()) for name, value in terms._asdict().items()}
         if not math.isfinite(values["total"]):
             self._optimizer.zero_grad()
@@ -129,7 +129,7 @@ class Trainer:
         torch.set_rng_state(state["random"])
 
     def _forward(self, images: Tensor) -> RawOutputs:
-        pixels = images.to(self._device).float().sub_(self._mean).permute(0, 3, 1, 2)  # NHWC is channels last
+        pixels = images.float().sub_(self._mean)
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self.config.amp):
             outputs: RawOutputs = self.network(pixels)
         return outputs

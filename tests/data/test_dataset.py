@@ -23,9 +23,8 @@ from ffcore.data import (
 from ffcore.data.collate import Batch, collate
 from ffcore.data.dataset import FaceDataset, start_worker
 from ffcore.errors import ConfigError, ImageError
-from ffcore.geometry import anchors
 from ffcore.images import write_image
-from ffcore.losses import match_anchors
+from ffcore.losses import AnchorGrid, match_anchors
 from tests.data.drawn import squares
 
 CONFIG = AugmentConfig(sizes=(64,))
@@ -175,7 +174,7 @@ def test_a_batch_holds_the_pixels_of_its_samples() -> None:
 
 def test_a_batch_without_any_face_can_be_matched() -> None:
     batch = collate([sample_of(64, []), sample_of(64, [])])
-    matches = match_anchors(batch.targets, torch.tensor(anchors(64, 64)), threshold=0.35)
+    matches = match_anchors(batch.targets, AnchorGrid.of(64, 64))
     assert not matches.positive.any()
 
 

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from ffcore.config import NetworkConfig
+from ffcore.data import LabelledFaces, Sample
+from ffcore.data.collate import Batch, collate
 from ffcore.errors import ConfigError
-from ffcore.losses import Targets
 from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.variants import VARIANTS
 from ffcore.training.config import PRESETS, TrainConfig
@@ -23,18 +25,24 @@ def network(config: NetworkConfig = VARIANTS["v2"]) -> FeatherFace:
     return build_network(config)
 
 
-def batch(seed: int, count: int = 4) -> tuple[Tensor, Targets]:
+def batch(seed: int, count: int = 4) -> Batch:
     """Dark photos with a bright square each, which is the face."""
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(0, 60, (count, SIDE, SIDE, 3), generator=generator, dtype=torch.uint8)
-    rows = []
-    for image in images:
-        x, y, side = (int(v) for v in torch.randint(8, 40, (3,), generator=generator))
+    random = np.random.default_rng(seed)
+    samples = []
+    for number in range(count):
+        image = random.integers(0, 60, (SIDE, SIDE, 3), dtype=np.uint8)
+        x, y, side = (int(value) for value in random.integers(8, 40, 3))
         image[y : y + side, x : x + side] = 220
-        box = torch.tensor([x, y, x + side, y + side]) / SIDE
-        centre = (box[:2] + box[2:]) / 2
-        rows.append(torch.cat([box, centre.repeat(5), torch.ones(1)])[None])
-    return images, Targets.from_rows(rows)
+        centre = np.full((1, 5, 2), (x + side / 2, y + side / 2), np.float32)
+        faces = LabelledFaces(
+            boxes=np.array([[x, y, x + side, y + side]], np.float32),
+            landmarks=centre,
+            has_landmarks=np.array([True]),
+            ignore=np.array([False]),
+            weights=np.ones(1, np.float32),
+        )
+        samples.append(Sample(image=image, faces=faces, names=(f"{number}.jpg",)))
+    return collate(samples)
 
 
 def weights_of(trainer: Trainer) -> dict[str, Tensor]:
@@ -48,8 +56,8 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 @pytest.mark.parametrize("name", ["v1", "v2", "v2-ca"])
 def test_the_loss_falls_on_a_batch_that_is_seen_again_and_again(name: str) -> None:
     trainer = Trainer(network(VARIANTS[name]), TrainConfig(epochs=20, rate=3e-3), batches_per_epoch=1)
-    images, targets = batch(0)
-    totals = [trainer.train_batch(images, targets).terms["total"] for _ in range(20)]
+    again = batch(0)
+    totals = [trainer.train_batch(again).terms["total"] for _ in range(20)]
     assert totals[-1] < 0.7 * totals[0]
 
 
@@ -58,9 +66,9 @@ def test_a_resumed_training_equals_an_undisturbed_one_to_the_bit() -> None:
     whole = Trainer(network(), config, batches_per_epoch=2)
     first = Trainer(network(), config, batches_per_epoch=2)
     for i in range(6):
-        whole.train_batch(*batch(i))
+        whole.train_batch(batch(i))
         if i < 3:
-            first.train_batch(*batch(i))
+            first.train_batch(batch(i))
     file = io.BytesIO()
     torch.save(first.state(), file)
     file.seek(0)
@@ -68,7 +76,7 @@ def test_a_resumed_training_equals_an_undisturbed_one_to_the_bit() -> None:
     second = Trainer(build_network(VARIANTS["v2"]), config, batches_per_epoch=2)
     second.restore(torch.load(file, weights_only=True))
     for i in range(3, 6):
-        second.train_batch(*batch(i))
+        second.train_batch(batch(i))
     assert same(weights_of(whole), weights_of(second))
     assert whole.average is not None
     assert second.average is not None
@@ -79,17 +87,16 @@ def test_a_resumed_training_equals_an_undisturbed_one_to_the_bit() -> None:
 def test_gradients_of_two_batches_add_up_to_one_step() -> None:
     trainer = Trainer(network(), TrainConfig(epochs=2, accumulate=2, clip=0), batches_per_epoch=4)
     before = weights_of(trainer)
-    first = trainer.train_batch(*batch(0))
+    first = trainer.train_batch(batch(0))
     assert first.gradient_norm is None
     parameters = dict(trainer.network.named_parameters())
     assert all(torch.equal(before[key], value) for key, value in parameters.items())
-    second = trainer.train_batch(*batch(1))
+    second = trainer.train_batch(batch(1))
     assert second.gradient_norm is not None
     assert not all(torch.equal(before[key], value) for key, value in parameters.items())
 
 
 def test_a_batch_that_is_added_up_counts_with_its_share() -> None:
-    images, targets = batch(0)
     gradients = []
     for accumulate in (1, 2):
         module = network()
@@ -97,7 +104,7 @@ def test_a_batch_that_is_added_up_counts_with_its_share() -> None:
             module, TrainConfig(epochs=1, accumulate=accumulate, clip=0, rate=1e-30), batches_per_epoch=2
         )
         trainer._optimizer.zero_grad = lambda: None  # type: ignore[method-assign, assignment, misc]
-        trainer.train_batch(images, targets)
+        trainer.train_batch(batch(0))
         gradients.append({key: value.grad for key, value in module.named_parameters()})
     for key, whole in gradients[0].items():
         torch.testing.assert_close(gradients[1][key], whole / 2)
@@ -115,7 +122,7 @@ def test_large_gradients_are_clipped_and_reported() -> None:
         step()
 
     trainer._optimizer.step = record  # type: ignore[method-assign, assignment]
-    report = trainer.train_batch(*batch(0))
+    report = trainer.train_batch(batch(0))
     assert report.gradient_norm is not None
     assert report.gradient_norm > 1e-3
     assert seen[0] == pytest.approx(1e-3, rel=1e-4)
@@ -126,9 +133,8 @@ def test_a_loss_that_is_no_number_stops_names_the_photos_and_leaves_the_weights(
     with torch.no_grad():
         trainer.network.heads[0].boxes.bias.fill_(float("nan"))  # type: ignore[index, union-attr]
     before = {key: value.clone() for key, value in trainer.network.named_parameters()}
-    images, targets = batch(0)
-    with pytest.raises(DivergedError, match=r"step 0: .* on a\.jpg, b\.jpg") as caught:
-        trainer.train_batch(images, targets, names=["a.jpg", "b.jpg"])
+    with pytest.raises(DivergedError, match=r"step 0: .* on 0\.jpg, 1\.jpg") as caught:
+        trainer.train_batch(batch(0))
     assert "box nan" in str(caught.value)
     after = dict(trainer.network.named_parameters())
     assert all(torch.equal(value.nan_to_num(), after[key].nan_to_num()) for key, value in before.items())
@@ -139,14 +145,14 @@ def test_mixed_precision_trains_too() -> None:
     trainer = Trainer(
         network(VARIANTS["v1"]), TrainConfig(epochs=8, rate=3e-3, amp=True), batches_per_epoch=1
     )
-    images, targets = batch(0)
-    totals = [trainer.train_batch(images, targets).terms["total"] for _ in range(8)]
+    again = batch(0)
+    totals = [trainer.train_batch(again).terms["total"] for _ in range(8)]
     assert totals[-1] < totals[0]
 
 
 def test_the_rate_follows_the_schedule() -> None:
     trainer = Trainer(network(), TrainConfig(epochs=4, schedule="cosine", warmup=2), batches_per_epoch=1)
-    rates = [trainer.train_batch(*batch(0)).rate for _ in range(4)]
+    rates = [trainer.train_batch(batch(0)).rate for _ in range(4)]
     assert rates[:3] == pytest.approx([5e-4, 1e-3, 1e-3])
     assert rates[3] < rates[2]
 
