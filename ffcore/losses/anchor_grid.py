@@ -97,7 +97,8 @@ class AnchorGrid:
             shape = (len(boxes), rows.shape[0], columns.shape[0], rows.shape[1])
             count = shape[1] * shape[2] * shape[3]
             part = inter[:, start : start + count].view(shape)
-            torch.mul(high[:, :, None], wide[:, None, :], out=part)
+            for size in range(shape[3]):  # over long rows of columns: an inner loop over sizes is slow
+                torch.mul(high[:, :, None, size], wide[:, None, :, size], out=part[..., size])
             start += count
         return inter
 

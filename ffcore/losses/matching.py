@@ -47,8 +47,8 @@ def match_anchors(targets: Targets, grid: AnchorGrid, *, threshold: float = 0.35
         )
     # padding has no area and overlaps nothing; a face always wins against it, being an earlier one
     overlap = grid.iou(targets.boxes.flatten(0, 1)).view(batch, count, -1)  # (B, G, A)
-    best_overlap, best_anchor = overlap.max(dim=2)  # (B, G)
-    anchor_overlap, face = overlap.max(dim=1)  # (B, A); the first of equal faces
+    best_overlap, best_anchor = _first_largest(overlap)  # (B, G)
+    anchor_overlap = overlap.amax(dim=1)  # (B, A)
     valid = (best_overlap >= VALID_IOU) & targets.is_face
     # one entry more takes what padding and invalid faces would write
     spare = len(grid)
@@ -58,6 +58,27 @@ def match_anchors(targets: Targets, grid: AnchorGrid, *, threshold: float = 0.35
     order = torch.arange(count, device=device).expand(batch, count)
     owner.scatter_reduce_(1, best_anchor.masked_fill(~targets.is_face, spare), order, reduce="amax")
     owner = owner[:, :spare]
-    face = torch.where(owner >= 0, owner, face)
     positive = (anchor_overlap >= threshold) | claimed[:, :spare]
-    return Matches(face=face, positive=positive & valid.any(dim=1, keepdim=True))
+    positive &= valid.any(dim=1, keepdim=True)
+    # which face it is matters for the few that are positive only; the first of equal faces
+    image, anchor = positive.nonzero(as_tuple=True)
+    face = owner.clamp(min=0)
+    face[image, anchor] = torch.where(
+        owner[image, anchor] >= 0, owner[image, anchor], overlap[image, :, anchor].argmax(dim=1)
+    )
+    return Matches(face=face, positive=positive)
+
+
+def _first_largest(overlap: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest value of each row of (B, G, A) and the first place that has it: two (B, G).
+
+    As ``max(dim=2)``, whose search for the place is slow; the value alone is found with vector
+    instructions, and few places have it.
+    """
+    largest = overlap.amax(dim=2)
+    # rows of zeros have it everywhere; their first place is 0
+    has_it = overlap == largest.masked_fill(largest == 0, -1).unsqueeze(-1)
+    image, row, place = has_it.nonzero(as_tuple=True)
+    first = torch.full_like(largest, overlap.shape[2], dtype=torch.long)
+    first.view(-1).scatter_reduce_(0, image * overlap.shape[1] + row, place, reduce="amin")
+    return largest, first.masked_fill(largest == 0, 0)

@@ -98,18 +98,19 @@ class MultiBoxLoss:
         face, positive = match_anchors(targets, grid, threshold=config.threshold)
 
         image, anchor = positive.nonzero(as_tuple=True)
+        place = image * len(grid) + anchor  # in the outputs of all images together
         row = face[image, anchor]
         share = torch.ones(len(row), device=row.device) if weights is None else weights[image, row]
         matched = grid.table[anchor]
         box_target = encode_boxes(targets.boxes[image, row], matched, variances=config.variances)
-        box = F.smooth_l1_loss(outputs.boxes[image, anchor].float(), box_target, reduction="none")
+        box = F.smooth_l1_loss(_pick(outputs.boxes, place), box_target, reduction="none")
         box = (box.sum(dim=1) * share).sum()
 
         known = targets.has_landmarks[image, row]
         point_target = encode_landmarks(
             targets.landmarks[image, row][known], matched[known], variances=config.variances
         )
-        points = outputs.landmarks[image[known], anchor[known]].float()
+        points = _pick(outputs.landmarks, place[known])
         landmark = F.smooth_l1_loss(points, point_target, reduction="none")
         landmark = (landmark.sum(dim=1) * share[known]).sum()
 
@@ -121,8 +122,8 @@ class MultiBoxLoss:
             ratio=config.negatives_per_positive,
             excluded=None if ignored is None else _in_ignored(ignored, grid),
         )
-        faces = F.cross_entropy(outputs.logits[image, anchor].float(), torch.ones_like(row), reduction="none")
-        background = outputs.logits[negative].float()
+        faces = F.cross_entropy(_pick(outputs.logits, place), torch.ones_like(row), reduction="none")
+        background = _pick(outputs.logits, negative.flatten().nonzero()[:, 0])
         nothing = background.new_zeros(len(background), dtype=torch.long)
         classification = (faces * share).sum() + F.cross_entropy(background, nothing, reduction="sum")
 
@@ -133,6 +134,11 @@ class MultiBoxLoss:
             config.box_weight * box + config.class_weight * classification + config.landmark_weight * landmark
         )
         return LossTerms(total=total, box=box, classification=classification, landmark=landmark)
+
+
+def _pick(values: Tensor, places: Tensor) -> Tensor:
+    """(N, k) float32: rows of (B, A, k); sums over thousands of them need more than half precision."""
+    return values.flatten(0, 1).index_select(0, places).float()
 
 
 @torch.no_grad()
