@@ -84,7 +84,8 @@ class Trainer:
             batch: Pictures of one size with their faces; the mean is subtracted on the device.
 
         Raises:
-            DivergedError: The loss or a gradient is not a number. Weights and optimizer are as before.
+            DivergedError: The loss or a gradient is not a number. Parameters and optimizer are as before,
+                but the running statistics have seen the batch: restore an earlier state before going on.
         """
         self.network.train()
         batch = batch.to(self._device)
@@ -120,7 +121,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state` gave, as if nothing had happened."""
+        """Goes on from what `state` gave, on the CPU as if nothing had happened (to the bit)."""
         self.step = state["step"]
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])

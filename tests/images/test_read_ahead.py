@@ -20,6 +20,20 @@ def photos(tmp_path: Path) -> list[Path]:
     return paths
 
 
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The photos that have been read so far."""
+    read: list[Path] = []
+    real = module.read_image
+
+    def counted(path: Path) -> np.ndarray:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(module, "read_image", counted)
+    return read
+
+
 def test_photos_come_in_their_order(photos: list[Path]) -> None:
     images = list(read_ahead(photos))
     assert [int(image[0, 0, 0]) for image in images] == list(range(12))  # type: ignore[index]
@@ -31,15 +45,7 @@ def test_a_photo_that_cannot_be_read_is_an_error_in_its_place(photos: list[Path]
     assert [isinstance(image, ImageError) for image in images] == [i == 3 for i in range(12)]
 
 
-def test_no_more_is_read_than_may_wait(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
-    real = module.read_image
-
-    def counted(path: Path) -> np.ndarray:
-        read.append(path)
-        return real(path)
-
-    monkeypatch.setattr(module, "read_image", counted)
+def test_no_more_is_read_than_may_wait(photos: list[Path], read: list[Path]) -> None:
     images = read_ahead(photos, depth=3)
     next(images)
     images.close()  # type: ignore[attr-defined]
@@ -50,15 +56,9 @@ def test_nothing_to_read_gives_nothing() -> None:
     assert list(read_ahead([])) == []
 
 
-def test_large_photos_do_not_pile_up(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
-    real = module.read_image
-
-    def counted(path: Path) -> np.ndarray:
-        read.append(path)
-        return real(path)
-
-    monkeypatch.setattr(module, "read_image", counted)
+def test_large_photos_do_not_pile_up(
+    photos: list[Path], read: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "WAITING_BYTES", 1)
     for number, _ in enumerate(read_ahead(photos, depth=8), start=1):
         time.sleep(0.02)  # time enough to read all of them
