@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ffcore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,20 @@ class Processes:
         values: list[Any] = [None] * self.count
         torch.distributed.all_gather_object(values, value)
         return values
+
+    def average(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over all processes, the same on each of them; no gradient flows through it.
+
+        Args:
+            value: Of one shape everywhere.
+        """
+        if self.count == 1:
+            return value
+        import torch.distributed
+
+        total = value.detach().clone()
+        torch.distributed.all_reduce(total)
+        return total / self.count
 
 
 @contextmanager
