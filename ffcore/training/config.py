@@ -7,9 +7,9 @@ from typing import Literal, get_args
 
 from ffcore.config.settings import check_choices
 from ffcore.errors import ConfigError
-from ffcore.training.schedule import cosine_rate, multistep_rate, onecycle_rate
+from ffcore.training.schedule import cosine_rate, multistep_rate, onecycle_rate, trapezoid_rate
 
-ScheduleKind = Literal["onecycle", "cosine", "multistep"]
+ScheduleKind = Literal["onecycle", "cosine", "multistep", "trapezoid"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,9 @@ class TrainConfig:
     rate: float = 1e-3
     """Highest learning rate, above 0."""
     warmup: int = 5
-    """Epochs until the highest rate of "cosine"."""
+    """Epochs until the highest rate of "cosine" and "trapezoid", 0 or more."""
+    decay: float = 0.25
+    """Share of the training, at its end, in which "trapezoid" goes down to zero; above 0 and up to 1."""
     milestones: tuple[int, ...] = (190, 220)
     """Epochs at which "multistep" divides the rate by ten."""
     weight_decay: float = 0.01
@@ -38,8 +40,8 @@ class TrainConfig:
     """Batches whose gradients are added up before one step of the optimizer, 1 or more."""
     ema: float = 0.0
     """Decay of the moving average of the weights, below 1; 0 keeps none."""
-    amp: bool = False
-    """Mixed precision: bfloat16 where the device has it."""
+    frozen_norm: bool = False
+    """Whether BatchNorm stays in evaluation mode: running statistics are used and never changed."""
 
     def __post_init__(self) -> None:
         check_choices(self, {"schedule": get_args(ScheduleKind)})
@@ -54,7 +56,9 @@ class TrainConfig:
             raise ConfigError(f"rate = {self.rate}: a rate above 0 is needed")
         if self.ema >= 1:
             raise ConfigError(f"ema = {self.ema}: less than 1 is needed")
-        if self.schedule == "cosine" and self.warmup >= self.epochs:
+        if not 0 < self.decay <= 1:
+            raise ConfigError(f"decay = {self.decay}: a share above 0 and up to 1 is needed")
+        if self.schedule in ("cosine", "trapezoid") and self.warmup >= self.epochs:
             raise ConfigError(f"warmup = {self.warmup}: fewer than the {self.epochs} epochs are needed")
 
     def rate_at(self, step: int, *, steps_per_epoch: int) -> float:
@@ -67,6 +71,14 @@ class TrainConfig:
         if self.schedule == "onecycle":
             steps = max(2, self.epochs * steps_per_epoch)
             return onecycle_rate(min(step, steps - 1), steps=steps, maximum=self.rate)
+        if self.schedule == "trapezoid":
+            return trapezoid_rate(
+                step,
+                steps=self.epochs * steps_per_epoch,
+                warmup=self.warmup * steps_per_epoch,
+                decay=self.decay,
+                maximum=self.rate,
+            )
         epoch = step // steps_per_epoch
         if self.schedule == "cosine":
             return cosine_rate(epoch, epochs=self.epochs, warmup=self.warmup, maximum=self.rate)

@@ -76,5 +76,24 @@ def multistep_rate(
     return maximum * factor ** sum(epoch >= milestone for milestone in milestones)
 
 
+def trapezoid_rate(step: int, *, steps: int, warmup: int, decay: float, maximum: float) -> float:
+    """Linear up, level, then half a cosine down to zero.
+
+    While it is level nothing depends on the length of the training, which can so be made longer in the middle
+    of it (Hägele et al. 2024, Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations).
+
+    Args:
+        step: From 0 to `steps` − 1.
+        steps: Of the whole training.
+        warmup: Steps until the maximum.
+        decay: Share of all steps, at the end, in which the rate falls.
+        maximum: Rate while it is level.
+    """
+    falling = max(1, round(decay * steps))
+    rate = maximum * min(1.0, (step + 1) / warmup) if warmup else maximum
+    done = max(0, step + 1 - (steps - falling)) / falling
+    return min(rate, _cosine_between(maximum, 0.0, min(done, 1.0)))
+
+
 def _cosine_between(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 
 from ffcore.data.collate import Batch
-from ffcore.geometry.resize import MEAN_BGR
-from ffcore.losses.anchor_grid import AnchorGrid
-from ffcore.losses.multibox import MultiBoxLoss
-from ffcore.models.blocks.heads import RawOutputs
+from ffcore.distributed import Processes
 from ffcore.models.featherface import FeatherFace
 from ffcore.training.config import TrainConfig
 from ffcore.training.ema import ExponentialMovingAverage
 from ffcore.training.health import DivergedError, Finding, examine, gradient_norm
+from ffcore.training.objective import Objective, Outcome
 
 
 @dataclass(frozen=True)
@@ -26,56 +26,74 @@ class StepReport:
     """What happened in one step.
 
     Args:
-        step: Its number, from 0; a step takes one batch.
-        terms: Loss terms by name, ``total`` among them.
+        step: Its number, from 0; a step takes one batch on every process.
+        terms: Loss terms by name, ``total`` among them, of all processes together.
+        measures: What else the objective measured.
         gradient_norm: Before clipping; None where gradients are only added up.
         rate: Learning rate.
         findings: What was unhealthy.
+        images: The photos of the batch on this process.
     """
 
     step: int
     terms: dict[str, float]
+    measures: dict[str, float]
     gradient_norm: float | None
     rate: float
     findings: tuple[Finding, ...]
+    images: tuple[str, ...]
 
 
 class Trainer:
     """Takes batches and improves a network.
 
     Args:
-        network: Trained in place, on `device`.
+        objective: What is minimised; its network is trained in place, on `device`.
         config: Settings.
-        batches_per_epoch: How many batches make an epoch, 1 or more.
-        loss: What is minimised.
+        batches_per_epoch: How many batches of this process make an epoch, 1 or more.
         device: Where it runs.
+        processes: Who else takes part; each gives its own batches to its own trainer, at the same time.
 
     Attributes:
+        objective: Likewise.
+        config: Likewise; `rate_factor` changes it afterwards.
         step: Batches taken so far.
+        rate_factor: By which every rate of the schedule is multiplied; 1 at first.
         average: The moving average of the weights; None where none is kept.
     """
 
     def __init__(
         self,
-        network: FeatherFace,
+        objective: Objective,
         config: TrainConfig,
         *,
         batches_per_epoch: int,
-        loss: MultiBoxLoss | None = None,
         device: torch.device | str = "cpu",
+        processes: Processes | None = None,
     ) -> None:
-        self.network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._device = torch.device(device)
+        self._processes = processes or Processes()
+        if self._processes.count > 1 and self._device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
+        self.objective = objective.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.step = 0
-        self.average = ExponentialMovingAverage(network, decay=config.ema) if config.ema else None
-        self._loss = loss or MultiBoxLoss()
-        self._device = torch.device(device)
+        self.rate_factor = 1.0
+        self.average = ExponentialMovingAverage(self.network, decay=config.ema) if config.ema else None
         self._steps_per_epoch = max(1, batches_per_epoch // config.accumulate)
-        self._mean = torch.tensor(MEAN_BGR, dtype=torch.float32, device=device).view(3, 1, 1)
-        self._grids: dict[tuple[int, int], AnchorGrid] = {}
+        self._parameters = [p for p in objective.parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(
-            network.parameters(), lr=config.rate, weight_decay=config.weight_decay
+            self._parameters, lr=config.rate, weight_decay=config.weight_decay
         )
+        self._parallel: DistributedDataParallel | None = None
+        if self._processes.count > 1:
+            self._parallel = DistributedDataParallel(objective)
+
+    @property
+    def network(self) -> FeatherFace:
+        """The network that is trained."""
+        network: FeatherFace = self.objective.network
+        return network
 
     def train_batch(self, batch: Batch) -> StepReport:
         """Takes one batch.
@@ -84,29 +102,36 @@ class Trainer:
             batch: Pictures of one size with their faces; the mean is subtracted on the device.
 
         Raises:
-            DivergedError: The loss or a gradient is not a number. Parameters and optimizer are as before,
-                but the running statistics have seen the batch: restore an earlier state before going on.
+            DivergedError: The loss or a gradient is not a number, on whichever process. Parameters and
+                optimizer are as before, but the running statistics have seen the batch: restore an earlier
+                state before going on.
         """
-        self.network.train()
-        batch = batch.to(self._device)
-        names = [" + ".join(photos) for photos in batch.names]
-        outputs = self._forward(batch.images)
-        grid = self._grid(batch.images.shape[2], batch.images.shape[3])
-        terms = self._loss(outputs, batch.targets, grid, weights=batch.weights, ignored=batch.ignored)
-        values = {name: float(value.detach()) for name, value in terms._asdict().items()}
-        if not math.isfinite(values["total"]):
-            self._optimizer.zero_grad()
-            raise DivergedError(self.step, terms=values, gradient_norm=None, images=names)
-        (terms.total / self.config.accumulate).backward()  # type: ignore[no-untyped-call]
+        self.objective.train()
+        if self.config.frozen_norm:
+            _hold_statistics(self.objective)
+        batch = batch.to(self._device, non_blocking=True)
+        names = tuple(" + ".join(photos) for photos in batch.names)
+        last = (self.step + 1) % self.config.accumulate == 0
+        with self._gradients_kept_here(unless=last):
+            outcome: Outcome = (self._parallel or self.objective)(batch)
+            terms, measures = self._of_all(outcome.terms), self._of_all(outcome.measures)
+            if not math.isfinite(terms["total"]):
+                self._optimizer.zero_grad()
+                raise self._diverged(terms, names)
+            (outcome.terms["total"] / self.config.accumulate).backward()  # type: ignore[no-untyped-call]
 
         update = self.step // self.config.accumulate
-        rate = self.config.rate_at(update, steps_per_epoch=self._steps_per_epoch)
+        rate = self.rate_factor * self.config.rate_at(update, steps_per_epoch=self._steps_per_epoch)
         norm = None
         findings: list[Finding] = []
-        if (self.step + 1) % self.config.accumulate == 0:
-            norm = self._update(rate, values, names)
-            findings = examine(self.step, values, gradient_norm=norm)
-        report = StepReport(self.step, values, norm, rate, tuple(findings))
+        if last:
+            norm = gradient_norm(self._parameters)
+            if not math.isfinite(norm):
+                self._optimizer.zero_grad()
+                raise self._diverged(terms, names, norm)
+            self._update(rate, norm)
+            findings = examine(self.step, terms, gradient_norm=norm)
+        report = StepReport(self.step, terms, measures, norm, rate, tuple(findings), names)
         self.step += 1
         return report
 
@@ -114,7 +139,8 @@ class Trainer:
         """Everything that decides how the training goes on: tensors and plain values only."""
         return {
             "step": self.step,
-            "network": self.network.state_dict(),
+            "rate_factor": self.rate_factor,
+            "objective": self.objective.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "average": None if self.average is None else self.average.state(),
             "random": torch.get_rng_state(),
@@ -122,32 +148,36 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from what `state` gave, on the CPU as if nothing had happened (to the bit)."""
-        self.step = state["step"]
-        self.network.load_state_dict(state["network"])
+        self.step, self.rate_factor = state["step"], state["rate_factor"]
+        self.objective.load_state_dict(state["objective"])
         self._optimizer.load_state_dict(state["optimizer"])
         if self.average is not None and state["average"] is not None:
             self.average.restore(**state["average"])
         torch.set_rng_state(state["random"])
 
-    def _forward(self, images: Tensor) -> RawOutputs:
-        pixels = images.float().sub_(self._mean)
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self.config.amp):
-            outputs: RawOutputs = self.network(pixels)
-        return outputs
+    def _of_all(self, values: dict[str, Tensor]) -> dict[str, float]:
+        """The mean over all processes; what is no number on one of them is none for all."""
+        if not values:
+            return {}
+        here = torch.stack([value.detach().float() for value in values.values()])
+        return dict(zip(values, self._processes.average(here).tolist(), strict=True))
 
-    def _grid(self, height: int, width: int) -> AnchorGrid:
-        if (height, width) not in self._grids:
-            self._grids[height, width] = AnchorGrid.of(height, width, device=self._device)
-        return self._grids[height, width]
+    def _gradients_kept_here(self, *, unless: bool) -> AbstractContextManager[object]:
+        """Gradients that are only added up need not travel to the other processes."""
+        if self._parallel is None or unless:
+            return nullcontext()
+        return self._parallel.no_sync()
 
-    def _update(self, rate: float, terms: dict[str, float], names: Sequence[str]) -> float:
-        """Clips, changes the weights, and gives the norm before clipping."""
-        norm = gradient_norm(self.network.parameters())
-        if not math.isfinite(norm):
-            self._optimizer.zero_grad()
-            raise DivergedError(self.step, terms=terms, gradient_norm=norm, images=names)
+    def _diverged(
+        self, terms: dict[str, float], names: tuple[str, ...], norm: float | None = None
+    ) -> DivergedError:
+        images = [name for part in self._processes.gather(names) for name in part]
+        return DivergedError(self.step, terms=terms, gradient_norm=norm, images=images)
+
+    def _update(self, rate: float, norm: float) -> None:
+        """Clips and changes the weights."""
         if self.config.clip and norm > self.config.clip:
-            for parameter in self.network.parameters():
+            for parameter in self._parameters:
                 if parameter.grad is not None:
                     parameter.grad.mul_(self.config.clip / norm)
         for group in self._optimizer.param_groups:
@@ -156,4 +186,9 @@ class Trainer:
         self._optimizer.zero_grad()
         if self.average is not None:
             self.average.update()
-        return norm
+
+
+def _hold_statistics(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, _BatchNorm):
+            part.eval()

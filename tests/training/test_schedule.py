@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ffcore.errors import ConfigError
-from ffcore.training.schedule import cosine_rate, multistep_rate, onecycle_rate
+from ffcore.training.schedule import cosine_rate, multistep_rate, onecycle_rate, trapezoid_rate
 
 
 @pytest.mark.reference
@@ -38,6 +38,15 @@ def test_the_warm_up_rises_to_the_maximum_and_the_cosine_falls_to_the_minimum() 
 def test_milestones_divide_the_rate() -> None:
     rates = [multistep_rate(epoch) for epoch in (0, 189, 190, 219, 220, 300)]
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
+
+
+def test_the_trapezoid_rises_stays_level_and_falls_to_zero() -> None:
+    rates = [trapezoid_rate(i, steps=100, warmup=10, decay=0.2, maximum=1.0) for i in range(100)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert set(rates[10:80]) == {1.0}
+    assert all(a > b for a, b in zip(rates[79:], rates[80:], strict=False))
+    assert rates[89] == pytest.approx(0.5)
+    assert rates[99] == pytest.approx(0.0)
 
 
 def test_impossible_schedules_are_refused() -> None:

@@ -15,6 +15,7 @@ from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.variants import VARIANTS
 from ffcore.training.config import PRESETS, TrainConfig
 from ffcore.training.health import DivergedError
+from ffcore.training.objective import DetectionObjective, ForwardConfig
 from ffcore.training.trainer import Trainer
 
 SIDE = 96
@@ -23,6 +24,10 @@ SIDE = 96
 def network(config: NetworkConfig = VARIANTS["v2"]) -> FeatherFace:
     torch.manual_seed(0)
     return build_network(config)
+
+
+def objective(config: ForwardConfig | None = None) -> DetectionObjective:
+    return DetectionObjective(network(), config=config)
 
 
 def batch(seed: int, count: int = 4) -> Batch:
@@ -55,7 +60,9 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize("name", ["v1", "v2", "v2-ca"])
 def test_the_loss_falls_on_a_batch_that_is_seen_again_and_again(name: str) -> None:
-    trainer = Trainer(network(VARIANTS[name]), TrainConfig(epochs=20, rate=3e-3), batches_per_epoch=1)
+    trainer = Trainer(
+        DetectionObjective(network(VARIANTS[name])), TrainConfig(epochs=20, rate=3e-3), batches_per_epoch=1
+    )
     again = batch(0)
     totals = [trainer.train_batch(again).terms["total"] for _ in range(20)]
     assert totals[-1] < 0.7 * totals[0]
@@ -63,8 +70,8 @@ def test_the_loss_falls_on_a_batch_that_is_seen_again_and_again(name: str) -> No
 
 def test_a_resumed_training_equals_an_undisturbed_one_to_the_bit() -> None:
     config = TrainConfig(epochs=3, ema=0.9)
-    whole = Trainer(network(), config, batches_per_epoch=2)
-    first = Trainer(network(), config, batches_per_epoch=2)
+    whole = Trainer(objective(), config, batches_per_epoch=2)
+    first = Trainer(objective(), config, batches_per_epoch=2)
     for i in range(6):
         whole.train_batch(batch(i))
         if i < 3:
@@ -73,7 +80,7 @@ def test_a_resumed_training_equals_an_undisturbed_one_to_the_bit() -> None:
     torch.save(first.state(), file)
     file.seek(0)
     torch.manual_seed(1)
-    second = Trainer(build_network(VARIANTS["v2"]), config, batches_per_epoch=2)
+    second = Trainer(DetectionObjective(build_network(VARIANTS["v2"])), config, batches_per_epoch=2)
     second.restore(torch.load(file, weights_only=True))
     for i in range(3, 6):
         second.train_batch(batch(i))
@@ -85,7 +92,7 @@ def test_a_resumed_training_equals_an_undisturbed_one_to_the_bit() -> None:
 
 
 def test_gradients_of_two_batches_add_up_to_one_step() -> None:
-    trainer = Trainer(network(), TrainConfig(epochs=2, accumulate=2, clip=0), batches_per_epoch=4)
+    trainer = Trainer(objective(), TrainConfig(epochs=2, accumulate=2, clip=0), batches_per_epoch=4)
     before = weights_of(trainer)
     first = trainer.train_batch(batch(0))
     assert first.gradient_norm is None
@@ -101,7 +108,9 @@ def test_a_batch_that_is_added_up_counts_with_its_share() -> None:
     for accumulate in (1, 2):
         module = network()
         trainer = Trainer(
-            module, TrainConfig(epochs=1, accumulate=accumulate, clip=0, rate=1e-30), batches_per_epoch=2
+            DetectionObjective(module),
+            TrainConfig(epochs=1, accumulate=accumulate, clip=0, rate=1e-30),
+            batches_per_epoch=2,
         )
         trainer._optimizer.zero_grad = lambda: None  # type: ignore[method-assign, assignment, misc]
         trainer.train_batch(batch(0))
@@ -112,7 +121,7 @@ def test_a_batch_that_is_added_up_counts_with_its_share() -> None:
 
 def test_large_gradients_are_clipped_and_reported() -> None:
     module = network()
-    trainer = Trainer(module, TrainConfig(epochs=1, clip=1e-3), batches_per_epoch=1)
+    trainer = Trainer(DetectionObjective(module), TrainConfig(epochs=1, clip=1e-3), batches_per_epoch=1)
     seen: list[float] = []
     step = trainer._optimizer.step
 
@@ -129,7 +138,7 @@ def test_large_gradients_are_clipped_and_reported() -> None:
 
 
 def test_a_loss_that_is_no_number_stops_names_the_photos_and_leaves_the_weights() -> None:
-    trainer = Trainer(network(), TrainConfig(epochs=1), batches_per_epoch=1)
+    trainer = Trainer(objective(), TrainConfig(epochs=1), batches_per_epoch=1)
     with torch.no_grad():
         trainer.network.heads[0].boxes.bias.fill_(float("nan"))  # type: ignore[index, union-attr]
     before = {key: value.clone() for key, value in trainer.network.named_parameters()}
@@ -142,19 +151,50 @@ def test_a_loss_that_is_no_number_stops_names_the_photos_and_leaves_the_weights(
 
 
 def test_mixed_precision_trains_too() -> None:
-    trainer = Trainer(
-        network(VARIANTS["v1"]), TrainConfig(epochs=8, rate=3e-3, amp=True), batches_per_epoch=1
-    )
+    module = DetectionObjective(network(VARIANTS["v1"]), config=ForwardConfig(amp=True))
+    trainer = Trainer(module, TrainConfig(epochs=8, rate=3e-3), batches_per_epoch=1)
     again = batch(0)
     totals = [trainer.train_batch(again).terms["total"] for _ in range(8)]
     assert totals[-1] < totals[0]
 
 
 def test_the_rate_follows_the_schedule() -> None:
-    trainer = Trainer(network(), TrainConfig(epochs=4, schedule="cosine", warmup=2), batches_per_epoch=1)
+    trainer = Trainer(objective(), TrainConfig(epochs=4, schedule="cosine", warmup=2), batches_per_epoch=1)
     rates = [trainer.train_batch(batch(0)).rate for _ in range(4)]
     assert rates[:3] == pytest.approx([5e-4, 1e-3, 1e-3])
     assert rates[3] < rates[2]
+
+
+def test_activations_computed_again_give_the_same_training_to_the_bit() -> None:
+    weights = []
+    for recompute in (False, True):
+        trainer = Trainer(
+            objective(ForwardConfig(recompute=recompute)), TrainConfig(epochs=4), batches_per_epoch=1
+        )
+        for i in range(3):
+            trainer.train_batch(batch(i))
+        weights.append(weights_of(trainer))
+    assert same(*weights)  # running statistics and counters among them
+
+
+def test_held_statistics_stay_and_weights_do_not() -> None:
+    trainer = Trainer(objective(), TrainConfig(epochs=2, frozen_norm=True), batches_per_epoch=1)
+    before = weights_of(trainer)
+    trainer.train_batch(batch(0))
+    after = weights_of(trainer)
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed
+    assert not any("running" in key or "tracked" in key for key in changed)
+
+
+def test_a_factor_lowers_every_rate_and_is_part_of_the_state() -> None:
+    trainer = Trainer(objective(), TrainConfig(epochs=4), batches_per_epoch=1)
+    plain = trainer.config.rate_at(0, steps_per_epoch=1)
+    trainer.rate_factor = 0.5
+    state = trainer.state()
+    again = Trainer(objective(), TrainConfig(epochs=4), batches_per_epoch=1)
+    again.restore(state)
+    assert again.train_batch(batch(0)).rate == pytest.approx(plain / 2)
 
 
 def test_presets_hold_the_documents_values() -> None:

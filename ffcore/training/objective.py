@@ -1,0 +1,171 @@
+"""What a training minimises: a network and its loss as one module that takes batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from ffcore.data.collate import Batch
+from ffcore.geometry.resize import MEAN_BGR
+from ffcore.losses.anchor_grid import AnchorGrid
+from ffcore.losses.multibox import MultiBoxLoss
+from ffcore.models.blocks.heads import RawOutputs
+from ffcore.models.featherface import FeatherFace
+
+
+class Outcome(NamedTuple):
+    """What an objective says of a batch."""
+
+    terms: dict[str, Tensor]
+    """Loss terms by name, scalars; ``total`` among them is what is minimised."""
+    measures: dict[str, Tensor]
+    """What else is worth a line in the record, scalars without gradient; often nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardConfig:
+    """How the network is run in training; none of it changes what is learnt beyond rounding."""
+
+    amp: bool = False
+    """Mixed precision in bfloat16, whose range needs no scaling of the loss."""
+    recompute: bool = False
+    """Activations are computed again on the way back instead of kept: less memory, a third more time."""
+    compile: bool = False
+    """Whether torch.compile makes one program of the network; it takes minutes before the first step."""
+
+
+class Objective(nn.Module):
+    """Base of objectives; it holds the network, so that its parameters and the loss travel together.
+
+    Whatever else has parameters to train, an adapter say, is a submodule too. `forward` is a whole step up to
+    the loss, so that DistributedDataParallel can stand around it.
+
+    Args:
+        network: What is trained.
+        config: How it is run.
+
+    Attributes:
+        network: Likewise.
+    """
+
+    def __init__(self, network: FeatherFace, *, config: ForwardConfig | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config or ForwardConfig()
+        self.register_buffer("mean", torch.tensor(MEAN_BGR).view(3, 1, 1), persistent=False)
+        self._grids: dict[tuple[int, int, torch.device], AnchorGrid] = {}
+
+    def forward(self, batch: Batch) -> Outcome:
+        """The terms of a batch on the device of the network."""
+        raise NotImplementedError
+
+    def start_epoch(self, epoch: int, *, loss: float | None) -> Mapping[str, float]:  # noqa: ARG002
+        """Called before each epoch.
+
+        Args:
+            epoch: From 0.
+            loss: Of the last validation, where there was one since the last call.
+
+        Returns:
+            Settings that this epoch has, for the record; nothing by default.
+        """
+        return {}
+
+    def pixels(self, batch: Batch) -> Tensor:
+        """(B, 3, S, S) float32: the pictures as the network wants them."""
+        mean: Tensor = self.mean  # type: ignore[assignment]
+        return batch.images.to(torch.float32).sub_(mean)
+
+    def grid(self, batch: Batch) -> AnchorGrid:
+        """The anchors of a batch."""
+        height, width = batch.images.shape[2:]
+        key = (height, width, batch.images.device)
+        if key not in self._grids:
+            self._grids[key] = AnchorGrid.of(height, width, device=batch.images.device)
+        return self._grids[key]
+
+    def autocast(self, pixels: Tensor) -> AbstractContextManager[object]:
+        """Mixed precision, where it is wanted, for everything that runs on these pixels."""
+        return torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=self.config.amp)
+
+
+class DetectionObjective(Objective):
+    """Raw outputs against labelled faces.
+
+    Args:
+        network: What is trained.
+        loss: Compares; the published loss when None.
+        config: How the network is run.
+    """
+
+    def __init__(
+        self, network: FeatherFace, loss: MultiBoxLoss | None = None, *, config: ForwardConfig | None = None
+    ) -> None:
+        super().__init__(network, config=config)
+        self.loss = loss or MultiBoxLoss()
+        # not a submodule: its parameters are those of the network already
+        self._run = (torch.compile(network) if self.config.compile else network,)
+
+    def forward(self, batch: Batch) -> Outcome:
+        """The terms of a batch on the device of the network."""
+        pixels = self.pixels(batch)
+        with self.autocast(pixels):
+            outputs: RawOutputs
+            if self.config.recompute and torch.is_grad_enabled():
+                outputs = recomputed(self.network, pixels)
+            else:
+                outputs = self._run[0](pixels)
+        terms = self.loss(
+            outputs, batch.targets, self.grid(batch), weights=batch.weights, ignored=batch.ignored
+        )
+        return Outcome(terms=dict(terms._asdict()), measures={})
+
+
+def recomputed(network: FeatherFace, pixels: Tensor) -> RawOutputs:
+    """Runs a network stage by stage and keeps only what goes from one stage to the next.
+
+    Args:
+        network: In training mode.
+        pixels: (B, 3, H, W) float.
+
+    Source: Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost, section 3.
+    """
+
+    def stage(module: nn.Module, x: object) -> object:
+        return checkpoint(
+            module, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_statistics(module))
+        )
+
+    backbone = stage(network.backbone, pixels)
+    pyramid = stage(network.neck, stage(network.backbone_attention, backbone))
+    pyramid = stage(network.pyramid_attention, pyramid)
+    context = [stage(ssh, x) for ssh, x in zip(network.context, pyramid, strict=True)]  # type: ignore[call-overload]
+    context = stage(network.context_attention, context)  # type: ignore[assignment]
+    context = [stage(shuffle, x) for shuffle, x in zip(network.shuffle, context, strict=True)]
+    outputs: RawOutputs = network.heads(context)
+    return outputs
+
+
+@contextmanager
+def _frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Within it, BatchNorm normalises by the batch as ever, but its running statistics stay.
+
+    They have seen the batch the first time; the second run must not count it twice.
+    """
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    before = [(m.momentum, m.num_batches_tracked.clone()) for m in norms if m.num_batches_tracked is not None]
+    for m in norms:
+        m.momentum = 0.0
+    try:
+        yield
+    finally:
+        for m, (momentum, tracked) in zip(norms, before, strict=True):
+            m.momentum = momentum
+            m.num_batches_tracked = tracked
