@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def test_the_trapezoid_rises_stays_level_and_falls_to_zero() -> None:
     rates = [trapezoid_rate(i, steps=100, warmup=10, decay=0.2, maximum=1.0) for i in range(100)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert set(rates[10:80]) == {1.0}
-    assert all(a > b for a, b in zip(rates[79:], rates[80:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates[79:]))
     assert rates[89] == pytest.approx(0.5)
     assert rates[99] == pytest.approx(0.0)
 
