@@ -37,8 +37,8 @@ ALLOWED: dict[str, set[str]] = {
     "data": FIRST | {"data", "losses", "models"},
     "export": FIRST | {"models", "export", "detection"},
     "detection": FIRST | {"models", "detection"},
-    "training": FIRST | {"models", "losses", "data", "training"},
-    "distillation": FIRST | {"models", "losses", "data", "training", "distillation"},
+    "training": FIRST | {"models", "losses", "data", "detection", "evaluation", "training"},
+    "distillation": FIRST | {"models", "losses", "data", "detection", "training", "distillation"},
     "evaluation": FIRST | {"evaluation", "detection", "models"},
 }
 

@@ -69,7 +69,7 @@ def read_coco_ground_truth(
         faces[each["image_id"]].append([float(value) for value in box])
         ignored[each["image_id"]].append(bool(each.get("iscrowd") or each.get("ignore")))
     rows = [(name, faces[key], ignored[key]) for key, name in names.items()]
-    return _ground_truth(str(path), rows, bands)
+    return ground_truth_of_rows(str(path), rows, bands)
 
 
 def read_yolo_ground_truth(
@@ -118,12 +118,25 @@ def read_yolo_ground_truth(
         text = labels / place.with_suffix(".txt")
         boxes = _yolo_boxes(text, photo, face_class) if place.with_suffix("") in texts else []
         rows.append((str(place), boxes, [False] * len(boxes)))
-    return _ground_truth(str(images), rows, bands)
+    return ground_truth_of_rows(str(images), rows, bands)
 
 
-def _ground_truth(
-    where: str, rows: Iterable[tuple[str, list[list[float]], list[bool]]], bands: Mapping[str, float]
+def ground_truth_of_rows(
+    where: str,
+    rows: Iterable[tuple[str, list[list[float]], list[bool]]],
+    bands: Mapping[str, float] = HEIGHT_BANDS,
 ) -> GroundTruth:
+    """Ground truth from plain values.
+
+    Args:
+        where: What they were read from, for messages.
+        rows: For each image its name, the boxes of its faces as x y w h in pixels, and which of them every
+            subset ignores.
+        bands: Name of each subset and the smallest face height in pixels that it keeps.
+
+    Raises:
+        InputError: There is no image, or two have one name.
+    """
     by_key: dict[str, str] = {}
     boxes: list[list[float]] = []
     ignored: list[bool] = []

@@ -83,11 +83,3 @@ class TrainConfig:
         if self.schedule == "cosine":
             return cosine_rate(epoch, epochs=self.epochs, warmup=self.warmup, maximum=self.rate)
         return multistep_rate(epoch, maximum=self.rate, milestones=self.milestones)
-
-
-PRESETS: dict[str, TrainConfig] = {
-    "v1": TrainConfig(),
-    "v2": TrainConfig(epochs=400, schedule="cosine"),
-    "v2-ca": TrainConfig(epochs=250, schedule="cosine", rate=1e-4, weight_decay=5e-4),
-}
-"""The documents' values, by the network that they belong to."""

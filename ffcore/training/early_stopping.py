@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
+from ffcore.config.settings import check_choices
 from ffcore.errors import ConfigError
+
+Metric = Literal["loss", "ap"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +20,9 @@ class EarlyStoppingConfig:
         ConfigError: A value is out of its range.
     """
 
+    metric: Metric = "loss"
+    """What the best weights are chosen by, and what has to improve; "ap" is the mean over the subsets, which
+    here counts as the loss 1 − AP."""
     patience: int = 20
     """Checks without improvement that are allowed, 1 or more; half as many inside the window."""
     first_epoch: int = 100
@@ -29,6 +35,7 @@ class EarlyStoppingConfig:
     """Behind the window, a loss above the best times this stops at once."""
 
     def __post_init__(self) -> None:
+        check_choices(self, {"metric": get_args(Metric)})
         if self.patience < 1 or self.first_epoch < 0 or self.min_delta < 0 or self.degradation < 1:
             raise ConfigError(f"early stopping cannot work with {self}")
         if self.window[0] > self.window[1]:

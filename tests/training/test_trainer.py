@@ -13,7 +13,7 @@ from ffcore.data.collate import Batch, collate
 from ffcore.errors import ConfigError
 from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.variants import VARIANTS
-from ffcore.training.config import PRESETS, TrainConfig
+from ffcore.training.config import TrainConfig
 from ffcore.training.health import DivergedError
 from ffcore.training.objective import DetectionObjective, ForwardConfig
 from ffcore.training.trainer import Trainer
@@ -195,12 +195,6 @@ def test_a_factor_lowers_every_rate_and_is_part_of_the_state() -> None:
     again = Trainer(objective(), TrainConfig(epochs=4), batches_per_epoch=1)
     again.restore(state)
     assert again.train_batch(batch(0)).rate == pytest.approx(plain / 2)
-
-
-def test_presets_hold_the_documents_values() -> None:
-    assert (PRESETS["v1"].epochs, PRESETS["v1"].schedule, PRESETS["v1"].rate) == (350, "onecycle", 1e-3)
-    assert (PRESETS["v2"].epochs, PRESETS["v2"].schedule) == (400, "cosine")
-    assert (PRESETS["v2-ca"].epochs, PRESETS["v2-ca"].rate) == (250, 1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,239 @@
+"""A whole training run: from a configuration to a folder with weights."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ffcore._version import __version__
+from ffcore.config.settings import apply_settings
+from ffcore.distributed import Processes
+from ffcore.errors import ConfigError, InputError, MissingDependencyError
+from ffcore.events import OnEvent, ignore
+from ffcore.losses.multibox import MultiBoxLoss
+from ffcore.models.featherface import FeatherFace, build_network
+from ffcore.models.variants import variant_config
+from ffcore.models.weights import load_backbone, load_network
+from ffcore.training.data import RunData, read_data, training_batches, validation_batches
+from ffcore.training.events import RunStarted
+from ffcore.training.loop import Ending, Look, TrainingLoop
+from ffcore.training.objective import DetectionObjective, Objective
+from ffcore.training.run_config import ModelConfig, RunConfig
+from ffcore.training.run_folder import BEST, LAST, RunFolder
+from ffcore.training.trainer import Trainer
+from ffcore.training.validation import average_precision, ground_truth_of, validation_terms
+
+MakeObjective = Callable[[FeatherFace, RunConfig, Processes, torch.device], Objective]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended.
+
+    Args:
+        ending: Why.
+        folder: Of the run.
+        weights: The best ones, or the last where nothing was held back; None when it was interrupted before
+            there were any.
+        best: What the best validation saw.
+        steps: Batches taken, in earlier runs too.
+    """
+
+    ending: Ending
+    folder: Path
+    weights: Path | None
+    best: Look | None
+    steps: int
+
+
+def train(
+    config: RunConfig,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    processes: Processes | None = None,
+    make_objective: MakeObjective | None = None,
+    on_event: OnEvent = ignore,
+) -> TrainingResult:
+    """Trains a network.
+
+    Args:
+        config: What to train on what, and how.
+        folder: Of the run. It must not exist or be empty, or hold this very run when `resume` is set.
+        resume: Whether to go on from its last checkpoint; the outcome is that of an undisturbed run, on the
+            CPU to the bit.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        threads: Of the CPU; a setting of the whole process, left alone when None.
+        processes: Who takes part; this process alone when None. Each trains on its own share of each batch.
+        make_objective: What is minimised, from network, configuration, processes and device; the detection
+            loss when None.
+        on_event: Told about everything that happens, on the first process.
+
+    Raises:
+        ConfigError: The configuration does not fit itself or the folder.
+        InputError: Data or folder cannot be used.
+        CheckpointError: First weights cannot be loaded.
+        DivergedError: The loss is no number any more.
+    """
+    processes = processes or Processes()
+    where = _device(device, processes)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # small gradients otherwise cost a CPU ten times the time
+    torch.manual_seed(config.seed)
+
+    data = read_data(config.data, seed=config.seed)
+    network = first_network(config.model)
+    objective = (make_objective or detection_objective)(network, config, processes, where)
+    plan, loader = training_batches(
+        data.train, config, processes=processes, pin=where.type == "cuda", on_event=on_event
+    )
+    trainer = Trainer(objective, config.train, batches_per_epoch=len(plan), device=where, processes=processes)
+    run, state = _open(folder, config, resume=resume, processes=processes, environment=environment(where))
+    loop = TrainingLoop(
+        trainer,
+        config,
+        run,
+        plan=plan,
+        loader=loader,
+        look=_look(objective, data, config, where) if data.validation else None,
+        facts={
+            "trained_on": f"{len(data.train)} photos of {Path(config.data.path).name}",
+            "trained_with": f"featherface {__version__}",
+        },
+        processes=processes,
+        on_event=on_event,
+    )
+    if state is not None:
+        loop.restore(state)
+    if processes.first:
+        on_event(
+            RunStarted(
+                folder=run.path,
+                model=config.model.name,
+                parameters=sum(p.numel() for p in network.parameters()),
+                device=str(where),
+                processes=processes.count,
+                photos=len(data.train),
+                held_back=len(data.validation),
+                epochs=config.train.epochs,
+                batches=len(plan),
+                first_step=trainer.step,
+            )
+        )
+    try:
+        ending = loop.run()
+    finally:
+        run.close()
+    weights = next((file for file in (run.path / BEST, run.path / LAST) if file.exists()), None)
+    return TrainingResult(ending, run.path, weights, loop.best, trainer.step)
+
+
+def first_network(config: ModelConfig) -> FeatherFace:
+    """The network of a run before its first step.
+
+    Raises:
+        ConfigError: A setting is impossible.
+        UnknownModelError: No network has this name.
+        CheckpointError: The weights cannot be loaded, or are those of another network.
+    """
+    settings = apply_settings(variant_config(config.name), config.settings)
+    network = build_network(settings)
+    if config.backbone is not None:
+        load_backbone(network, config.backbone)
+    if config.weights is not None:
+        given = load_network(config.weights)
+        if given.config != settings:
+            raise ConfigError(f"{config.weights}: holds another network than {config.name} with its settings")
+        network.load_state_dict(given.state_dict())
+    return network
+
+
+def detection_objective(
+    network: FeatherFace,
+    config: RunConfig,
+    processes: Processes,  # noqa: ARG001  (as `MakeObjective` says, likewise below)
+    device: torch.device,  # noqa: ARG001
+) -> Objective:
+    """Labels against raw outputs, with the loss of the configuration."""
+    return DetectionObjective(network, MultiBoxLoss(config.loss), config=config.forward)
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What should be known of machine and packages to make sense of a run later."""
+    return {
+        "featherface": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor(),
+    }
+
+
+def _device(name: str, processes: Processes) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"{name!r} is no device of torch; try auto, cpu or cuda") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise MissingDependencyError("this torch sees no GPU; use --device cpu")
+        if device.index is None:
+            device = torch.device("cuda", processes.rank % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    return device
+
+
+def _open(
+    folder: str | Path, config: RunConfig, *, resume: bool, processes: Processes, environment: dict[str, Any]
+) -> tuple[RunFolder, dict[str, Any] | None]:
+    """The folder and the state to go on from; every process learns of what went wrong on the first."""
+    wrong: list[Exception] = []
+    if processes.first:
+        try:
+            _begin(folder, config, resume=resume, environment=environment)
+        except (ConfigError, InputError) as error:
+            wrong.append(error)
+    for error in processes.gather(wrong)[0]:
+        raise error
+    run = RunFolder(folder)
+    state = run.read_checkpoint() if resume else None
+    if state is not None and state["processes"] != processes.count:
+        raise ConfigError(
+            f"{folder}: was trained by {state['processes']} processes, not {processes.count}; "
+            "the same number goes on"
+        )
+    return run, state
+
+
+def _begin(folder: str | Path, config: RunConfig, *, resume: bool, environment: dict[str, Any]) -> None:
+    if not resume:
+        RunFolder.create(folder, config, environment=environment)
+    elif RunFolder.open(folder)[1] != config:
+        raise ConfigError(f"{folder}: was begun with other settings; a run goes on as it began")
+
+
+def _look(
+    objective: Objective, data: RunData, config: RunConfig, device: torch.device
+) -> Callable[[FeatherFace], Look]:
+    """What validates, on the photos held back."""
+    batches = validation_batches(data.validation, config)
+    truth = ground_truth_of(data.validation) if config.validation.ap else None
+    photos = {image.name: image.path for image in data.validation}
+
+    def look(network: FeatherFace) -> Look:
+        terms = validation_terms(objective, batches, device=device)
+        ap = {} if truth is None else average_precision(network, truth, photos, device=device)
+        return Look(terms, ap)
+
+    return look
