@@ -140,8 +140,10 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
-    # a JSON string is a TOML string, and numbers are written alike
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        # a JSON string is a TOML string, apart from the one control character that JSON does not escape
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)
 
 
 def _changed(config: Any, prefix: str, chosen: Mapping[str, Any], origins: Mapping[str, str]) -> Any:

@@ -204,8 +204,8 @@ def _open(
             _begin(folder, config, resume=resume, environment=environment)
         except (ConfigError, InputError) as error:
             wrong.append(error)
-    for error in processes.gather(wrong)[0]:
-        raise error
+    for found in processes.gather(wrong)[0]:
+        raise found
     run = RunFolder(folder)
     state = run.read_checkpoint() if resume else None
     if state is not None and state["processes"] != processes.count:
