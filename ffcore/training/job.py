@@ -188,7 +188,7 @@ def _device(name: str, processes: Processes) -> torch.device:
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise MissingDependencyError("this torch sees no GPU; use --device cpu")
-        if device.index is None:
+        if ":" not in name:
             device = torch.device("cuda", processes.rank % torch.cuda.device_count())
         torch.cuda.set_device(device)
     return device
