@@ -10,6 +10,28 @@ from torch import Tensor
 from ffcore.geometry.anchors import PUBLISHED, AnchorConfig, anchors
 
 
+@dataclass(frozen=True)
+class Level:
+    """The anchors of one stride, in the order row, column, size.
+
+    Args:
+        start: Number of its first anchor.
+        stride: Pixels per cell.
+        rows: Of cells.
+        columns: Of cells.
+        sizes: Anchors of a cell.
+    """
+
+    start: int
+    stride: int
+    rows: int
+    columns: int
+    sizes: int
+
+    def __len__(self) -> int:
+        return self.rows * self.columns * self.sizes
+
+
 @dataclass(frozen=True, eq=False)
 class AnchorGrid:
     """A anchors in L levels, each a grid of rows, columns and sizes.
@@ -18,11 +40,17 @@ class AnchorGrid:
     anchors of a level is an outer product of two short vectors.
 
     Args:
+        height: Of the image, pixels.
+        width: Likewise.
+        levels: Where the anchors of each stride stand in the table.
         table: (A, 4) float32, cx cy w h relative to the image.
         columns: For each level (W, S, 2), the left and right ends of the anchors of a column.
         rows: For each level (H, S, 2), their upper and lower ends.
     """
 
+    height: int
+    width: int
+    levels: tuple[Level, ...]
     table: Tensor
     columns: tuple[Tensor, ...]
     rows: tuple[Tensor, ...]
@@ -48,17 +76,17 @@ class AnchorGrid:
             ConfigError: The image has no pixels.
         """
         table = torch.from_numpy(anchors(height, width, config).copy()).to(device)
-        columns, rows, start = [], [], 0
+        levels, columns, rows, start = [], [], [], 0
         for stride, sizes in zip(config.strides, config.min_sizes, strict=True):
-            shape = (-(-height // stride), -(-width // stride), len(sizes), 4)
-            count = shape[0] * shape[1] * shape[2]
-            level = table[start : start + count].view(shape)
-            half = level[..., 2:] / 2
-            low, high = level[..., :2] - half, level[..., :2] + half
+            level = Level(start, stride, -(-height // stride), -(-width // stride), len(sizes))
+            cells = table[start : start + len(level)].view(level.rows, level.columns, level.sizes, 4)
+            half = cells[..., 2:] / 2
+            low, high = cells[..., :2] - half, cells[..., :2] + half
+            levels.append(level)
             columns.append(torch.stack([low[0, :, :, 0], high[0, :, :, 0]], dim=-1))
             rows.append(torch.stack([low[:, 0, :, 1], high[:, 0, :, 1]], dim=-1))
-            start += count
-        return cls(table, tuple(columns), tuple(rows))
+            start += len(level)
+        return cls(height, width, tuple(levels), table, tuple(columns), tuple(rows))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -76,6 +104,25 @@ class AnchorGrid:
         area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         union = (area[:, None] + (self.table[:, 2] * self.table[:, 3])).sub_(inter)
         return inter.div_(union)
+
+    def iou_with(self, boxes: Tensor, anchors: Tensor) -> Tensor:
+        """IoU of each box with some anchors of its own.
+
+        Args:
+            boxes: (N, 4) float32, xyxy relative to the image, with area.
+            anchors: (N, K) int64, numbers of anchors.
+
+        Returns:
+            (N, K).
+        """
+        near = self.table[anchors]
+        centres, sizes = near[..., :2], near[..., 2:]
+        low = torch.maximum(boxes[:, None, :2], centres - sizes / 2)
+        high = torch.minimum(boxes[:, None, 2:], centres + sizes / 2)
+        sides = (high - low).clamp_(min=0)
+        inter = sides[..., 0] * sides[..., 1]
+        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        return inter / (area[:, None] + sizes[..., 0] * sizes[..., 1] - inter)
 
     def coverage(self, boxes: Tensor) -> Tensor:
         """Which share of every anchor lies in a box.

@@ -1,23 +1,30 @@
 """The MultiBox loss: class, box and landmark terms over matched anchors.
 
-Liu et al. 2016, SSD, section 2.2; Deng et al. 2020, RetinaFace, section 3.1 for the landmarks.
+Liu et al. 2016, SSD, section 2.2; Deng et al. 2020, RetinaFace, section 3.1 for the landmarks. The defaults
+are the published loss; matching, box term and class term each have alternatives.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ffcore.config.settings import check_choices
 from ffcore.errors import ConfigError
 from ffcore.geometry.coder import encode_boxes, encode_landmarks
 from ffcore.losses.anchor_grid import AnchorGrid
-from ffcore.losses.matching import match_anchors
+from ffcore.losses.atss import match_anchors_atss
+from ffcore.losses.boxes import BoxLossKind, box_losses, box_quality
+from ffcore.losses.classes import ClassLossKind, focal_losses, hardest_negatives, quality_focal_losses
+from ffcore.losses.matching import Matches, match_anchors
 from ffcore.losses.targets import Targets
 from ffcore.models.blocks.heads import RawOutputs
+
+MatchingKind = Literal["iou", "atss"]
 
 IGNORED_SHARE = 0.5
 """An anchor with so much of its area in an ignored box is neither face nor background."""
@@ -31,10 +38,25 @@ class MultiBoxConfig:
         ConfigError: A value is out of its range.
     """
 
+    matching: MatchingKind = "iou"
+    """Anchors answer for faces from one IoU on, or from one that suits each face (`match_anchors_atss`)."""
     threshold: float = 0.35
-    """IoU from which an anchor is positive, 0 to 1."""
+    """That IoU, 0 to 1; for matching "iou"."""
+    atss_nearest: int = 9
+    """Cells of each level whose anchors are candidates, 1 or more; for matching "atss"."""
+    class_loss: ClassLossKind = "hard-negatives"
+    """Cross-entropy of positive anchors and the hardest others, or a focal loss of all anchors; fresh heads
+    need `set_prior` for the latter."""
     negatives_per_positive: int = 7
-    """Hardest background anchors kept for each positive one, 0 or more."""
+    """Hardest background anchors kept for each positive one, 0 or more; for "hard-negatives"."""
+    focal_alpha: float = 0.25
+    """Weight of faces, 0 to 1, that of background being the rest; for "focal"."""
+    focal_gamma: float = 2.0
+    """How much less an anchor counts that is right already, 0 or more; for "focal"."""
+    quality_beta: float = 2.0
+    """Likewise, 1 or more; for "quality-focal"."""
+    box_loss: BoxLossKind = "smooth-l1"
+    """Of offsets, or of the overlap of decoded boxes."""
     box_weight: float = 2.0
     """Factor of the box term, 0 or more; likewise below."""
     class_weight: float = 1.0
@@ -43,11 +65,17 @@ class MultiBoxConfig:
     """Of centres and of sizes, in the coding of boxes."""
 
     def __post_init__(self) -> None:
+        choices = {"matching": MatchingKind, "class_loss": ClassLossKind, "box_loss": BoxLossKind}
+        check_choices(self, {name: get_args(kind) for name, kind in choices.items()})
         if not 0 < self.threshold <= 1:
             raise ConfigError(f"threshold = {self.threshold}: an IoU above 0 and up to 1 is needed")
-        for name in ("negatives_per_positive", "box_weight", "class_weight", "landmark_weight"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} = {getattr(self, name)}: 0 or more is needed")
+        if not 0 <= self.focal_alpha <= 1:
+            raise ConfigError(f"focal_alpha = {self.focal_alpha}: a share from 0 to 1 is needed")
+        at_least = {"atss_nearest": 1, "quality_beta": 1, "focal_gamma": 0, "negatives_per_positive": 0}
+        at_least |= {"box_weight": 0, "class_weight": 0, "landmark_weight": 0}
+        for name, least in at_least.items():
+            if not getattr(self, name) >= least:
+                raise ConfigError(f"{name} = {getattr(self, name)}: {least} or more is needed")
 
 
 class LossTerms(NamedTuple):
@@ -82,8 +110,8 @@ class MultiBoxLoss:
         """The loss of a batch.
 
         Box and class terms are divided by the number of positive anchors in the batch, the landmark term
-        by the number of those whose face has landmarks (each at least 1). An image without positives
-        adds nothing, not even background.
+        by the number of those whose face has landmarks (each at least 1). With mined negatives an image
+        without positives adds nothing, not even background; a focal loss counts its background.
 
         Args:
             outputs: Of the network, B images and A anchors.
@@ -95,16 +123,17 @@ class MultiBoxLoss:
                 more are no background; a box without area ignores nothing.
         """
         config = self.config
-        face, positive = match_anchors(targets, grid, threshold=config.threshold)
-
+        face, positive = self._match(targets, grid)
         image, anchor = positive.nonzero(as_tuple=True)
         place = image * len(grid) + anchor  # in the outputs of all images together
         row = face[image, anchor]
         share = torch.ones(len(row), device=row.device) if weights is None else weights[image, row]
         matched = grid.table[anchor]
+
+        predicted = _pick(outputs.boxes, place)
         box_target = encode_boxes(targets.boxes[image, row], matched, variances=config.variances)
-        box = F.smooth_l1_loss(_pick(outputs.boxes, place), box_target, reduction="none")
-        box = (box.sum(dim=1) * share).sum()
+        box = box_losses(predicted, box_target, kind=config.box_loss, variances=config.variances)
+        box = (box * share).sum()
 
         known = targets.has_landmarks[image, row]
         point_target = encode_landmarks(
@@ -114,18 +143,14 @@ class MultiBoxLoss:
         landmark = F.smooth_l1_loss(points, point_target, reduction="none")
         landmark = (landmark.sum(dim=1) * share[known]).sum()
 
-        # as background, an anchor costs softplus(face − background): the difference ranks it as well
-        difference = (outputs.logits[..., 1] - outputs.logits[..., 0]).detach()
-        negative = hardest_negatives(
-            difference,
-            positive,
-            ratio=config.negatives_per_positive,
-            excluded=None if ignored is None else _in_ignored(ignored, grid),
-        )
-        faces = F.cross_entropy(_pick(outputs.logits, place), torch.ones_like(row), reduction="none")
-        background = _pick(outputs.logits, negative.flatten().nonzero()[:, 0])
-        nothing = background.new_zeros(len(background), dtype=torch.long)
-        classification = (faces * share).sum() + F.cross_entropy(background, nothing, reduction="sum")
+        excluded = None if ignored is None else _in_ignored(ignored, grid)
+        if config.class_loss == "hard-negatives":
+            classification = self._mined(outputs.logits, positive, place, share, excluded)
+        else:
+            quality = None
+            if config.class_loss == "quality-focal":
+                quality = box_quality(predicted, box_target, variances=config.variances)
+            classification = self._focal(outputs.logits, positive, place, share, excluded, quality)
 
         count = share.sum().clamp(min=1)
         box, classification = box / count, classification / count
@@ -135,33 +160,52 @@ class MultiBoxLoss:
         )
         return LossTerms(total=total, box=box, classification=classification, landmark=landmark)
 
+    def _match(self, targets: Targets, grid: AnchorGrid) -> Matches:
+        if self.config.matching == "atss":
+            return match_anchors_atss(targets, grid, nearest=self.config.atss_nearest)
+        return match_anchors(targets, grid, threshold=self.config.threshold)
+
+    def _mined(
+        self, logits: Tensor, positive: Tensor, place: Tensor, share: Tensor, excluded: Tensor | None
+    ) -> Tensor:
+        """Sum of the cross-entropy over positive anchors and the hardest background."""
+        # as background, an anchor costs softplus(face − background): the difference ranks it as well
+        difference = (logits[..., 1] - logits[..., 0]).detach()
+        ratio = self.config.negatives_per_positive
+        negative = hardest_negatives(difference, positive, ratio=ratio, excluded=excluded)
+        is_face = torch.ones(len(place), dtype=torch.long, device=place.device)
+        faces = F.cross_entropy(_pick(logits, place), is_face, reduction="none")
+        background = _pick(logits, negative.flatten().nonzero()[:, 0])
+        nothing = background.new_zeros(len(background), dtype=torch.long)
+        return (faces * share).sum() + F.cross_entropy(background, nothing, reduction="sum")
+
+    def _focal(
+        self,
+        logits: Tensor,
+        positive: Tensor,
+        place: Tensor,
+        share: Tensor,
+        excluded: Tensor | None,
+        quality: Tensor | None,
+    ) -> Tensor:
+        """Sum of a focal loss over all anchors; with (P,) qualities that of the positive ones is the aim."""
+        config = self.config
+        difference = logits[..., 1].float() - logits[..., 0].float()
+        at_faces = difference.flatten()[place]
+        if quality is None:
+            alpha, gamma = config.focal_alpha, config.focal_gamma
+            faces = focal_losses(at_faces, face=True, alpha=alpha, gamma=gamma)
+            background = focal_losses(difference, face=False, alpha=alpha, gamma=gamma)
+        else:
+            faces = quality_focal_losses(at_faces, quality, beta=config.quality_beta)
+            background = quality_focal_losses(difference, None, beta=config.quality_beta)
+        elsewhere = positive if excluded is None else positive | excluded
+        return (faces * share).sum() + background.masked_fill(elsewhere, 0).sum()
+
 
 def _pick(values: Tensor, places: Tensor) -> Tensor:
     """(N, k) float32: rows of (B, A, k); sums over thousands of them need more than half precision."""
     return values.flatten(0, 1).index_select(0, places).float()
-
-
-@torch.no_grad()
-def hardest_negatives(
-    losses: Tensor, positive: Tensor, *, ratio: int, excluded: Tensor | None = None
-) -> Tensor:
-    """The background anchors with the largest loss, `ratio` for each positive one, image by image.
-
-    Args:
-        losses: (B, A) float, loss of each anchor as background, or anything that grows with it.
-        positive: (B, A) bool.
-        ratio: Negatives per positive; at most A − 1 are taken.
-        excluded: (B, A) bool, anchors that are not background either; none when None.
-
-    Returns:
-        (B, A) bool, never true where `positive` or `excluded` is.
-    """
-    taboo = positive if excluded is None else positive | excluded
-    wanted = (ratio * positive.sum(dim=1, keepdim=True)).clamp(max=positive.shape[1] - 1)
-    most = int(wanted.max()) if wanted.numel() else 0
-    hardest = losses.masked_fill(taboo, -torch.inf).topk(most, dim=1).indices
-    taken = torch.arange(most, device=positive.device) < wanted
-    return torch.zeros_like(positive).scatter_(1, hardest, taken) & ~taboo
 
 
 @torch.no_grad()

@@ -11,8 +11,15 @@ from torch import Tensor
 
 from ffcore.errors import ConfigError
 from ffcore.geometry import pairwise_iou
-from ffcore.losses import AnchorGrid, LossTerms, MultiBoxConfig, MultiBoxLoss, Targets, match_anchors
-from ffcore.losses.multibox import hardest_negatives
+from ffcore.losses import (
+    AnchorGrid,
+    LossTerms,
+    MultiBoxConfig,
+    MultiBoxLoss,
+    Targets,
+    hardest_negatives,
+    match_anchors,
+)
 from ffcore.models.blocks.heads import RawOutputs
 
 GRID = AnchorGrid.of(128, 128)
