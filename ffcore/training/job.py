@@ -15,7 +15,6 @@ from ffcore.config.settings import apply_settings
 from ffcore.distributed import Processes
 from ffcore.errors import ConfigError, InputError, MissingDependencyError
 from ffcore.events import OnEvent, ignore
-from ffcore.losses.multibox import MultiBoxLoss
 from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.variants import variant_config
 from ffcore.models.weights import load_backbone, load_network
@@ -159,11 +158,11 @@ def first_network(config: ModelConfig) -> FeatherFace:
 def detection_objective(
     network: FeatherFace,
     config: RunConfig,
-    processes: Processes,  # noqa: ARG001  (as `MakeObjective` says, likewise below)
-    device: torch.device,  # noqa: ARG001
+    processes: Processes,
+    device: torch.device,  # noqa: ARG001  (as `MakeObjective` says)
 ) -> Objective:
     """Labels against raw outputs, with the loss of the configuration."""
-    return DetectionObjective(network, MultiBoxLoss(config.loss), config=config.forward)
+    return DetectionObjective(network, config.loss, config=config.forward, processes=processes)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

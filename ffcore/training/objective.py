@@ -13,9 +13,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from ffcore.data.collate import Batch
+from ffcore.distributed import Processes
 from ffcore.geometry.resize import MEAN_BGR
 from ffcore.losses.anchor_grid import AnchorGrid
-from ffcore.losses.multibox import MultiBoxLoss
+from ffcore.losses.multibox import MultiBoxConfig, MultiBoxLoss
 from ffcore.models.blocks.heads import RawOutputs
 from ffcore.models.featherface import FeatherFace
 
@@ -103,13 +104,20 @@ class DetectionObjective(Objective):
         network: What is trained.
         loss: Compares; the published loss when None.
         config: How the network is run.
+        processes: Among which batches are divided, so that the loss is that of all of them together. In
+            evaluation mode, each process is on its own.
     """
 
     def __init__(
-        self, network: FeatherFace, loss: MultiBoxLoss | None = None, *, config: ForwardConfig | None = None
+        self,
+        network: FeatherFace,
+        loss: MultiBoxConfig | None = None,
+        *,
+        config: ForwardConfig | None = None,
+        processes: Processes | None = None,
     ) -> None:
         super().__init__(network, config=config)
-        self.loss = loss or MultiBoxLoss()
+        self._shared, self._alone = MultiBoxLoss(loss, processes=processes), MultiBoxLoss(loss)
         # not a submodule: its parameters are those of the network already
         self._run = (torch.compile(network) if self.config.compile else network,)
 
@@ -122,9 +130,8 @@ class DetectionObjective(Objective):
                 outputs = recomputed(self.network, pixels)
             else:
                 outputs = self._run[0](pixels)
-        terms = self.loss(
-            outputs, batch.targets, self.grid(batch), weights=batch.weights, ignored=batch.ignored
-        )
+        loss = self._shared if self.training else self._alone
+        terms = loss(outputs, batch.targets, self.grid(batch), weights=batch.weights, ignored=batch.ignored)
         return Outcome(terms=dict(terms._asdict()), measures={})
 
 
