@@ -1,8 +1,9 @@
-"""The anchors of one image size as tensors, kept so that overlaps with all of them are cheap."""
+"""The anchors of one image size as tensors, and those near a box without a look at all of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,28 +33,48 @@ class Level:
         return self.rows * self.columns * self.sizes
 
 
+class Pairs(NamedTuple):
+    """P pairs of a box and an anchor, box by box."""
+
+    box: Tensor
+    """(P,) int64: number of the box."""
+    anchor: Tensor
+    """(P,) int64: number of the anchor."""
+    value: Tensor
+    """(P,) float32: their IoU, or what else was asked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class AnchorGrid:
-    """A anchors in L levels, each a grid of rows, columns and sizes.
+    """A anchors in levels, each a grid of rows, columns and sizes; S sizes over all levels.
 
-    All anchors of a column span the same x, all of a row the same y. So the intersection of a box with the
-    anchors of a level is an outer product of two short vectors.
+    What a box shares with anchors of one size is a product: of a length that depends on the column, largest
+    near the middle of the box, and of one that depends on the row. So the anchors that share some area are
+    found in a rectangle of the grid, by arithmetic.
 
     Args:
         height: Of the image, pixels.
         width: Likewise.
         levels: Where the anchors of each stride stand in the table.
         table: (A, 4) float32, cx cy w h relative to the image.
-        columns: For each level (W, S, 2), the left and right ends of the anchors of a column.
-        rows: For each level (H, S, 2), their upper and lower ends.
+        corners: (A, 4) float32, the same as xyxy.
+        first: (S,) int64, number of the anchor of the first row and column.
+        steps: (S, 2) int64, anchors from one column and from one row to the next.
+        counts: (S, 2) int64, columns and rows.
+        pitch: (S, 2) float32, from one column and from one row to the next, relative to the image.
+        sides: (S, 2) float32, of an anchor.
     """
 
     height: int
     width: int
     levels: tuple[Level, ...]
     table: Tensor
-    columns: tuple[Tensor, ...]
-    rows: tuple[Tensor, ...]
+    corners: Tensor
+    first: Tensor
+    steps: Tensor
+    counts: Tensor
+    pitch: Tensor
+    sides: Tensor
 
     @classmethod
     def of(
@@ -75,37 +96,67 @@ class AnchorGrid:
         Raises:
             ConfigError: The image has no pixels.
         """
-        table = torch.from_numpy(anchors(height, width, config).copy()).to(device)
-        levels, columns, rows, start = [], [], [], 0
+        table = torch.from_numpy(anchors(height, width, config).copy())
+        levels, start = [], 0
         for stride, sizes in zip(config.strides, config.min_sizes, strict=True):
             level = Level(start, stride, -(-height // stride), -(-width // stride), len(sizes))
-            cells = table[start : start + len(level)].view(level.rows, level.columns, level.sizes, 4)
-            half = cells[..., 2:] / 2
-            low, high = cells[..., :2] - half, cells[..., :2] + half
             levels.append(level)
-            columns.append(torch.stack([low[0, :, :, 0], high[0, :, :, 0]], dim=-1))
-            rows.append(torch.stack([low[:, 0, :, 1], high[:, 0, :, 1]], dim=-1))
             start += len(level)
-        return cls(height, width, tuple(levels), table, tuple(columns), tuple(rows))
+        kinds = [(level, size) for level in levels for size in range(level.sizes)]
+        first = torch.tensor([level.start + size for level, size in kinds])
+        tensors = (
+            table,
+            torch.cat([table[:, :2] - table[:, 2:] / 2, table[:, :2] + table[:, 2:] / 2], dim=1),
+            first,
+            torch.tensor([(level.sizes, level.sizes * level.columns) for level, _ in kinds]),
+            torch.tensor([(level.columns, level.rows) for level, _ in kinds]),
+            torch.tensor([(level.stride / width, level.stride / height) for level, _ in kinds]),
+            table[first, 2:],
+        )
+        return cls(height, width, tuple(levels), *(tensor.to(device) for tensor in tensors))
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def iou(self, boxes: Tensor) -> Tensor:
-        """IoU with every anchor.
+    def iou_pairs(self, boxes: Tensor, *, threshold: float) -> Pairs:
+        """The anchors that overlap each box by `threshold`, or as much as any does if that is less.
+
+        All such pairs are there, and a few others; none of a box that overlaps no anchor.
 
         Args:
             boxes: (N, 4) float32, xyxy relative to the image, with area.
+            threshold: IoU, above 0.
 
         Returns:
-            (N, A).
+            Pairs and their IoU.
         """
-        inter = self._intersection(boxes)
-        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        union = (area[:, None] + (self.table[:, 2] * self.table[:, 3])).sub_(inter)
-        return inter.div_(union)
+        areas = _area(boxes[:, 2:] - boxes[:, :2])[:, None] + _area(self.sides)  # (N, S)
+        most = self._most(boxes)
+        inter = _area(most)
+        best = (inter / (areas - inter)).amax(dim=1, keepdim=True)
+        enough = best.clamp(max=threshold)
+        # IoU >= t where the intersection is t / (1 + t) of both areas or more
+        least = torch.where(best > 0, enough / (1 + enough) * areas, torch.inf)
+        pairs, kind = self._reaching(boxes, most, least)
+        return pairs._replace(value=pairs.value / (areas[pairs.box, kind] - pairs.value))
 
-    def iou_with(self, boxes: Tensor, anchors: Tensor) -> Tensor:
+    def coverage_pairs(self, boxes: Tensor, *, share: float) -> Pairs:
+        """The anchors of which a share of the area lies in a box.
+
+        Args:
+            boxes: (N, 4) float32, xyxy relative to the image.
+            share: Above 0, up to 1.
+
+        Returns:
+            Pairs and the share, which is never less.
+        """
+        area = _area(self.sides)
+        pairs, kind = self._reaching(boxes, self._most(boxes), (share * area).expand(len(boxes), -1))
+        value = pairs.value / area[kind]
+        kept = value >= share
+        return Pairs(pairs.box[kept], pairs.anchor[kept], value[kept])
+
+    def iou(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """IoU of each box with some anchors of its own.
 
         Args:
@@ -115,43 +166,62 @@ class AnchorGrid:
         Returns:
             (N, K).
         """
-        near = self.table[anchors]
-        centres, sizes = near[..., :2], near[..., 2:]
-        low = torch.maximum(boxes[:, None, :2], centres - sizes / 2)
-        high = torch.minimum(boxes[:, None, 2:], centres + sizes / 2)
-        sides = (high - low).clamp_(min=0)
-        inter = sides[..., 0] * sides[..., 1]
-        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        return inter / (area[:, None] + sizes[..., 0] * sizes[..., 1] - inter)
+        inter = _intersection(boxes[:, None], self.corners[anchors])
+        areas = _area(boxes[:, 2:] - boxes[:, :2])[:, None] + _area(self.table[anchors][..., 2:])
+        return inter / (areas - inter)
 
-    def coverage(self, boxes: Tensor) -> Tensor:
-        """Which share of every anchor lies in a box.
+    def _most(self, boxes: Tensor) -> Tensor:
+        """(N, S, 2): the largest width and the largest height that boxes share with anchors of each size."""
+        middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+        before = (middle / self.pitch - 0.5).floor()
+        last = self.counts - 1
+        most = torch.zeros_like(before)
+        for near in (before, before + 1):  # the columns, and the rows, on both sides of the middle
+            # a place far beyond the image is none that an integer could hold
+            anchor = self.first[:, None] + torch.minimum(near.clamp(0, _FAR).long(), last) * self.steps
+            corners = self.corners[anchor]  # (N, S, column or row, 4)
+            low, high = corners[..., [0, 1], [0, 1]], corners[..., [0, 1], [2, 3]]
+            shared = torch.minimum(boxes[:, None, 2:], high) - torch.maximum(boxes[:, None, :2], low)
+            most = torch.maximum(most, shared)
+        return most
 
-        Args:
-            boxes: (N, 4) float32, xyxy relative to the image.
+    def _reaching(self, boxes: Tensor, most: Tensor, least: Tensor) -> tuple[Pairs, Tensor]:
+        """Pairs that share an area of `least` (N, S), and a few more; with that area, and their sizes."""
+        least = least * _MARGIN
+        reached = (_area(most) >= least) & (most > 0).all(dim=2)
+        # with the largest height, so much width is needed, and the other way round
+        needed = torch.where(reached[..., None], least[..., None] / most.flip(2), 0)
+        reach = self.sides / 2 - needed
+        low = ((boxes[:, None, :2] - reach) / self.pitch - 0.5 - _SLACK).ceil()
+        high = ((boxes[:, None, 2:] + reach) / self.pitch - 0.5 + _SLACK).floor()
+        begin = low.clamp(0, _FAR).long()
+        end = torch.minimum(high.clamp(-1, _FAR).long(), self.counts - 1)
+        spans = (end - begin + 1).clamp(min=0)
+        count = torch.where(reached, _area(spans), 0)
 
-        Returns:
-            (N, A), 0 to 1.
-        """
-        return self._intersection(boxes).div_(self.table[:, 2] * self.table[:, 3])
-
-    def _intersection(self, boxes: Tensor) -> Tensor:
-        inter = boxes.new_empty(len(boxes), len(self))
-        start = 0
-        for columns, rows in zip(self.columns, self.rows, strict=True):
-            wide = _overlap(boxes[:, 0], boxes[:, 2], columns)  # (N, W, S)
-            high = _overlap(boxes[:, 1], boxes[:, 3], rows)  # (N, H, S)
-            shape = (len(boxes), rows.shape[0], columns.shape[0], rows.shape[1])
-            count = shape[1] * shape[2] * shape[3]
-            part = inter[:, start : start + count].view(shape)
-            for size in range(shape[3]):  # over long rows of columns: an inner loop over sizes is slow
-                torch.mul(high[:, :, None, size], wide[:, None, :, size], out=part[..., size])
-            start += count
-        return inter
+        box, kind = count.nonzero(as_tuple=True)
+        count, begin, spans = count[box, kind], begin[box, kind], spans[box, kind]
+        group = torch.repeat_interleave(count)  # which box and size a pair is of
+        place = torch.arange(len(group), device=group.device) - (count.cumsum(0) - count)[group]
+        columns = spans[group, 0]
+        box, kind, begin = box[group], kind[group], begin[group]
+        cell = torch.stack([place % columns, place // columns], dim=1) + begin
+        anchor = self.first[kind] + (cell * self.steps[kind]).sum(dim=1)
+        return Pairs(box, anchor, _intersection(boxes[box], self.corners[anchor])), kind
 
 
-def _overlap(low: Tensor, high: Tensor, spans: Tensor) -> Tensor:
-    """Length that (N,) intervals share with (M, S, 2) spans: (N, M, S), 0 where they are apart."""
-    begin = torch.maximum(low[:, None, None], spans[..., 0])
-    end = torch.minimum(high[:, None, None], spans[..., 1])
-    return (end - begin).clamp_(min=0)
+_MARGIN = 1 - 1e-4
+_SLACK = 1e-2
+"""Of areas, and of places in cells: rounding must drop no pair. Exact values decide afterwards."""
+_FAR = 1e6
+
+
+def _area(sides: Tensor) -> Tensor:
+    return sides[..., 0] * sides[..., 1]
+
+
+def _intersection(first: Tensor, second: Tensor) -> Tensor:
+    """Area that boxes (..., 4) share."""
+    low = torch.maximum(first[..., :2], second[..., :2])
+    high = torch.minimum(first[..., 2:], second[..., 2:])
+    return _area((high - low).clamp_(min=0))

@@ -29,7 +29,7 @@ def match_anchors_atss(targets: Targets, grid: AnchorGrid, *, nearest: int = 9) 
     image, index = targets.is_face.nonzero(as_tuple=True)
     boxes = targets.boxes[image, index]
     candidates = torch.cat([_near(boxes, grid, level, nearest) for level in grid.levels], dim=1)  # (N, K)
-    overlap = grid.iou_with(boxes, candidates)
+    overlap = grid.iou(boxes, candidates)
 
     mean = overlap.mean(dim=1, keepdim=True)
     squares = (overlap - mean).square().sum(dim=1, keepdim=True)

@@ -28,14 +28,16 @@ def hardest_negatives(
         excluded: (B, A) bool, anchors that are not background either; none when None.
 
     Returns:
-        (B, A) bool, never true where `positive` or `excluded` is.
+        (P,) int64, anchors numbered through all images, image by image; never one that is `positive` or
+        `excluded`.
     """
     taboo = positive if excluded is None else positive | excluded
     wanted = (ratio * positive.sum(dim=1, keepdim=True)).clamp(max=positive.shape[1] - 1)
     most = int(wanted.max()) if wanted.numel() else 0
-    hardest = losses.masked_fill(taboo, -torch.inf).topk(most, dim=1).indices
-    taken = torch.arange(most, device=positive.device) < wanted
-    return torch.zeros_like(positive).scatter_(1, hardest, taken) & ~taboo
+    values, anchors = losses.masked_fill(taboo, -torch.inf).topk(most, dim=1)
+    taken = (torch.arange(most, device=positive.device) < wanted) & (values > -torch.inf)
+    start = torch.arange(len(positive), device=positive.device)[:, None] * positive.shape[1]
+    return (start + anchors)[taken]
 
 
 def focal_losses(difference: Tensor, *, face: bool, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:

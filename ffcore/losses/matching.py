@@ -38,47 +38,30 @@ def match_anchors(targets: Targets, grid: AnchorGrid, *, threshold: float = 0.35
         threshold: IoU from which an anchor is positive.
     """
     batch, count = targets.is_face.shape
-    device = grid.table.device
-    if count == 0:
-        shape = (batch, len(grid))
-        return Matches(
-            face=torch.zeros(shape, dtype=torch.long, device=device),
-            positive=torch.zeros(shape, dtype=torch.bool, device=device),
-        )
-    # padding has no area and overlaps nothing; a face always wins against it, being an earlier one
-    overlap = grid.iou(targets.boxes.flatten(0, 1)).view(batch, count, -1)  # (B, G, A)
-    best_overlap, best_anchor = _first_largest(overlap)  # (B, G)
-    anchor_overlap = overlap.amax(dim=1)  # (B, A)
-    valid = (best_overlap >= VALID_IOU) & targets.is_face
-    # one entry more takes what padding and invalid faces would write
-    spare = len(grid)
-    claimed = torch.zeros(batch, spare + 1, dtype=torch.bool, device=device)
-    claimed.scatter_(1, best_anchor.masked_fill(~valid, spare), True)
-    owner = torch.full((batch, spare + 1), -1, dtype=torch.long, device=device)
-    order = torch.arange(count, device=device).expand(batch, count)
-    owner.scatter_reduce_(1, best_anchor.masked_fill(~targets.is_face, spare), order, reduce="amax")
-    owner = owner[:, :spare]
-    positive = (anchor_overlap >= threshold) | claimed[:, :spare]
-    positive &= valid.any(dim=1, keepdim=True)
-    # which face it is matters for the few that are positive only; the first of equal faces
-    image, anchor = positive.nonzero(as_tuple=True)
-    face = owner.clamp(min=0)
-    face[image, anchor] = torch.where(
-        owner[image, anchor] >= 0, owner[image, anchor], overlap[image, :, anchor].argmax(dim=1)
-    )
-    return Matches(face=face, positive=positive)
+    image, index = targets.is_face.nonzero(as_tuple=True)  # of every face
+    pairs = grid.iou_pairs(targets.boxes[image, index], threshold=threshold)
+    best = pairs.value.new_zeros(len(image)).scatter_reduce_(0, pairs.box, pairs.value, "amax")
+    is_best = pairs.value == best[pairs.box]
+    best_anchor = torch.full_like(
+        image, len(grid)
+    )  # the first of equals, and 0 for a face that overlaps none
+    best_anchor.scatter_reduce_(0, pairs.box[is_best], pairs.anchor[is_best], "amin")
+    best_anchor.masked_fill_(best == 0, 0)
+    valid = best >= VALID_IOU
+    used = valid.new_zeros(batch).index_fill_(0, image[valid], True)  # images with a valid face
 
-
-def _first_largest(overlap: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest value of each row of (B, G, A) and the first place that has it: two (B, G).
-
-    As ``max(dim=2)``, whose search for the place is slow; the value alone is found with vector
-    instructions, and few places have it.
-    """
-    largest = overlap.amax(dim=2)
-    # rows of zeros have it everywhere; their first place is 0
-    has_it = overlap == largest.masked_fill(largest == 0, -1).unsqueeze(-1)
-    image, row, place = has_it.nonzero(as_tuple=True)
-    first = torch.full_like(largest, overlap.shape[2], dtype=torch.long)
-    first.view(-1).scatter_reduce_(0, image * overlap.shape[1] + row, place, reduce="amin")
-    return largest, first.masked_fill(largest == 0, 0)
+    # from here on anchors are numbered through all images
+    reaching = (pairs.value >= threshold) & used[image[pairs.box]]
+    face_of, value = pairs.box[reaching], pairs.value[reaching]
+    slot = image[face_of] * len(grid) + pairs.anchor[reaching]
+    most = value.new_zeros(batch * len(grid)).scatter_reduce_(0, slot, value, "amax")
+    takes = value == most[slot]
+    face = index.new_zeros(batch * len(grid))
+    face[slot] = count
+    face.scatter_reduce_(0, slot[takes], index[face_of[takes]], "amin")
+    best_slot = image * len(grid) + best_anchor
+    face[best_slot] = -1
+    face.scatter_reduce_(0, best_slot, index, "amax")
+    positive = used.new_zeros(batch * len(grid))
+    positive[torch.cat([slot, best_slot[valid]])] = True
+    return Matches(face=face.view(batch, len(grid)), positive=positive.view(batch, len(grid)))

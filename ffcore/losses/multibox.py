@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ffcore.config.settings import check_choices
+from ffcore.distributed import Processes
 from ffcore.errors import ConfigError
 from ffcore.geometry.coder import encode_boxes, encode_landmarks
 from ffcore.losses.anchor_grid import AnchorGrid
@@ -93,10 +94,13 @@ class MultiBoxLoss:
 
     Args:
         config: Settings.
+        processes: Those that share the training, each with a part of every batch; alone when None. All of
+            them must compute a loss at the same time.
     """
 
-    def __init__(self, config: MultiBoxConfig | None = None) -> None:
+    def __init__(self, config: MultiBoxConfig | None = None, *, processes: Processes | None = None) -> None:
         self.config = config or MultiBoxConfig()
+        self._processes = processes or Processes()
 
     def __call__(
         self,
@@ -112,6 +116,9 @@ class MultiBoxLoss:
         Box and class terms are divided by the number of positive anchors in the batch, the landmark term
         by the number of those whose face has landmarks (each at least 1). With mined negatives an image
         without positives adds nothing, not even background; a focal loss counts its background.
+
+        Among several processes the numbers are means over all of them (together at least 1), so that the
+        mean of their gradients is the gradient of one process with all images, however faces are spread.
 
         Args:
             outputs: Of the network, B images and A anchors.
@@ -152,9 +159,9 @@ class MultiBoxLoss:
                 quality = box_quality(predicted, box_target, variances=config.variances)
             classification = self._focal(outputs.logits, positive, place, share, excluded, quality)
 
-        count = share.sum().clamp(min=1)
-        box, classification = box / count, classification / count
-        landmark = landmark / share[known].sum().clamp(min=1)
+        counts = self._processes.average(torch.stack([share.sum(), share[known].sum()]))
+        positives, with_landmarks = counts.clamp(min=1 / self._processes.count)
+        box, classification, landmark = box / positives, classification / positives, landmark / with_landmarks
         total = (
             config.box_weight * box + config.class_weight * classification + config.landmark_weight * landmark
         )
@@ -173,11 +180,10 @@ class MultiBoxLoss:
         difference = (logits[..., 1] - logits[..., 0]).detach()
         ratio = self.config.negatives_per_positive
         negative = hardest_negatives(difference, positive, ratio=ratio, excluded=excluded)
-        is_face = torch.ones(len(place), dtype=torch.long, device=place.device)
-        faces = F.cross_entropy(_pick(logits, place), is_face, reduction="none")
-        background = _pick(logits, negative.flatten().nonzero()[:, 0])
-        nothing = background.new_zeros(len(background), dtype=torch.long)
-        return (faces * share).sum() + F.cross_entropy(background, nothing, reduction="sum")
+        is_face = torch.zeros(len(place) + len(negative), dtype=torch.long, device=place.device)
+        is_face[: len(place)] = 1
+        losses = F.cross_entropy(_pick(logits, torch.cat([place, negative])), is_face, reduction="none")
+        return (losses[: len(place)] * share).sum() + losses[len(place) :].sum()
 
     def _focal(
         self,
@@ -212,7 +218,7 @@ def _pick(values: Tensor, places: Tensor) -> Tensor:
 def _in_ignored(boxes: Tensor, grid: AnchorGrid) -> Tensor:
     """(B, A) bool: the anchors of which half or more lies in an ignored box."""
     batch, count = boxes.shape[:2]
-    if count == 0:
-        return torch.zeros(batch, len(grid), dtype=torch.bool, device=boxes.device)
-    covered = grid.coverage(boxes.flatten(0, 1)).view(batch, count, -1)
-    return covered.amax(dim=1) >= IGNORED_SHARE
+    pairs = grid.coverage_pairs(boxes.flatten(0, 1), share=IGNORED_SHARE)
+    inside = torch.zeros(batch, len(grid), dtype=torch.bool, device=boxes.device)
+    inside[pairs.box // max(count, 1), pairs.anchor] = True
+    return inside

@@ -16,7 +16,7 @@ from ffcore.losses.boxes import BoxLossKind
 from ffcore.losses.classes import ClassLossKind
 from ffcore.losses.multibox import MatchingKind
 from ffcore.models.blocks.heads import RawOutputs
-from tests.losses.faces import GRID, random_boxes, rows_of, some_outputs, targets_of
+from tests.losses.faces import GRID, dense_coverage, random_boxes, rows_of, some_outputs, targets_of
 
 CONFIGS = [
     MultiBoxConfig(matching=matching, box_loss=box_loss, class_loss=class_loss)
@@ -92,13 +92,15 @@ def test_a_weight_of_zero_takes_a_face_out_of_every_term(config: MultiBoxConfig)
     found, moved = gradients(config, outputs, both, weights=torch.tensor([[1.0, 0.0]]))
     wanted, _ = gradients(config, outputs, first)
     torch.testing.assert_close(tuple(found), tuple(wanted))
-    region = GRID.coverage(TWO[1:])[0] > 0.9
+    region = dense_coverage(TWO[1:], GRID)[0] > 0.9
     assert region.any()
     assert not moved[0][0, region].any()
     assert not moved[2][0, region].any()
 
 
-@every_config
+@pytest.mark.parametrize(
+    "config", CONFIGS[::5], ids=name_of
+)  # each matching, box and class loss once or more
 def test_descending_finds_the_faces(config: MultiBoxConfig) -> None:
     """Free outputs are all that a network could say, so the loss must lead them to the label."""
     leaves = [torch.zeros_like(tensor).requires_grad_() for tensor in some_outputs()]
@@ -128,7 +130,7 @@ def test_a_focal_loss_learns_the_background_of_an_image_without_faces(config: Mu
 @pytest.mark.parametrize("config", FOCAL, ids=name_of)
 def test_a_focal_loss_says_nothing_about_anchors_in_an_ignored_box(config: MultiBoxConfig) -> None:
     area = torch.tensor([[0.5, 0.5, 1.0, 1.0]])
-    inside = GRID.coverage(area)[0] >= 0.5
+    inside = dense_coverage(area, GRID)[0] >= 0.5
     _, (_, logits, _) = gradients(config, some_outputs(), targets_of(torch.zeros(0, 4)), ignored=area[None])
     assert not logits[0, inside].any()
     assert logits[0, ~inside].all()

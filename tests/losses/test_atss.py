@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ffcore.losses import AnchorGrid, match_anchors_atss
-from tests.losses.faces import GRID, random_boxes, targets_of
+from tests.losses.faces import GRID, dense_iou, random_boxes, targets_of
 
 
 def overlap_of(box: list[float], anchor: list[float]) -> float:
@@ -37,7 +37,7 @@ def literal_atss(boxes: Tensor, grid: AnchorGrid, nearest: int) -> list[int]:
             for cell in sorted(cells, key=distance)[:nearest]:
                 chosen += range(cell, cell + level.sizes)
         # of the grid, since the rounding decides between anchors that a sliver crosses alike
-        exact = grid.iou_with(boxes[g : g + 1], torch.tensor([chosen]))[0].tolist()
+        exact = grid.iou(boxes[g : g + 1], torch.tensor([chosen]))[0].tolist()
         ious = dict(zip(chosen, exact, strict=True))
         assert all(abs(ious[a] - overlap_of(box, table[a])) < 1e-5 for a in chosen)
         mean = sum(ious.values()) / len(ious)
@@ -107,7 +107,7 @@ def test_identical_faces_share_the_anchors_until_none_is_left() -> None:
     (found,) = found_in([box.repeat(5, 1)], GRID)
     assert set(found) - {-1} == {0, 1, 2, 3, 4}
     (found,) = found_in([box.repeat(1000, 1)], GRID)
-    overlapped = int((GRID.iou(box)[0] > 0).sum())
+    overlapped = int((dense_iou(box, GRID)[0] > 0).sum())
     assert 10 < len(set(found) - {-1}) <= min(overlapped, 2 * 9 * 3)
 
 
@@ -123,6 +123,6 @@ def test_anchors_of_a_face_are_near_it_in_size_and_place(side: int) -> None:
     (found,) = found_in([box], GRID)
     own = [a for a, face in enumerate(found) if face == 0]
     assert 1 <= len(own) <= 20
-    best = GRID.iou(box)[0].max()
-    assert GRID.iou(box)[0, own].max() == pytest.approx(float(best), rel=1e-6)
-    assert (GRID.iou(box)[0, own] > 0.25 * best).all()
+    best = dense_iou(box, GRID)[0].max()
+    assert dense_iou(box, GRID)[0, own].max() == pytest.approx(float(best), rel=1e-6)
+    assert (dense_iou(box, GRID)[0, own] > 0.25 * best).all()

@@ -21,24 +21,27 @@ from ffcore.losses import (
     match_anchors,
 )
 from ffcore.models.blocks.heads import RawOutputs
+from tests.losses.faces import (
+    GRID,
+    dense_coverage,
+    dense_iou,
+    rows_of,
+    some_outputs,
+    targets_of,
+    varied_boxes,
+)
 
-GRID = AnchorGrid.of(128, 128)
 CASES = ["one_face", "twenty_faces", "no_landmarks", "zero_size_box", "no_faces", "faces_300"]
 EXTRA = ["zero_only", "tiny_steals_anchor"]
 
 
-def literal_matching(boxes: Tensor, grid: Tensor, threshold: float) -> list[int]:
+def literal_matching(boxes: Tensor, grid: AnchorGrid, threshold: float) -> list[int]:
     """The published rules for one image, anchor by anchor: index of the face, or −1."""
-    corners = torch.cat([grid[:, :2] - grid[:, 2:] / 2, grid[:, :2] + grid[:, 2:] / 2], dim=1)
-    iou = torch.zeros(len(boxes), len(grid))
-    for g, box in enumerate(boxes):
-        low, high = torch.maximum(box[:2], corners[:, :2]), torch.minimum(box[2:], corners[:, 2:])
-        inter = (high - low).clamp(min=0).prod(1)
-        iou[g] = inter / ((box[2:] - box[:2]).prod() + grid[:, 2] * grid[:, 3] - inter)
-    if not len(boxes) or not any(iou[g].max() >= 0.2 for g in range(len(boxes))):
+    iou = dense_iou(boxes, grid)
+    if not len(boxes) or iou.max() < 0.2:
         return [-1] * len(grid)
-    face = [int(iou[:, a].argmax()) for a in range(len(grid))]
-    overlap = [float(iou[:, a].max()) for a in range(len(grid))]
+    face = iou.argmax(dim=0).tolist()
+    overlap = iou.amax(dim=0).tolist()
     for g in range(len(boxes)):
         if iou[g].max() >= 0.2:
             overlap[int(iou[g].argmax())] = 2.0
@@ -47,26 +50,22 @@ def literal_matching(boxes: Tensor, grid: Tensor, threshold: float) -> list[int]
     return [f if o >= threshold else -1 for f, o in zip(face, overlap, strict=True)]
 
 
-def rows_of(boxes: Tensor, known: Tensor) -> Tensor:
-    points = boxes.repeat(1, 3)[:, :10]
-    return torch.cat([boxes, points, known[:, None]], dim=1)
+sizes = st.sampled_from([(128, 128), (90, 160), (20, 70), (1, 1), (320, 200)])
+thresholds = st.sampled_from([0.35, 0.35, 0.001, 0.1, 0.5, 0.9])
 
 
-@given(seed=st.integers(0, 100_000), count=st.integers(0, 12), spread=st.sampled_from([0.05, 0.3, 1.0]))
-@settings(max_examples=80, deadline=None)
-def test_batched_matching_is_the_published_one_face_by_face(seed: int, count: int, spread: float) -> None:
+@given(seed=st.integers(0, 100_000), count=st.integers(0, 20), size=sizes, threshold=thresholds)
+@settings(max_examples=150, deadline=None)
+def test_batched_matching_is_the_published_one_face_by_face(
+    seed: int, count: int, size: tuple[int, int], threshold: float
+) -> None:
     generator = torch.Generator().manual_seed(seed)
-
-    def faces(n: int) -> Tensor:
-        low = torch.rand(n, 2, generator=generator)
-        return torch.cat([low, low + spread * torch.rand(n, 2, generator=generator).square() + 1e-3], dim=1)
-
-    images = [faces(count), faces(3), faces(0)]
-    targets = Targets.from_rows([rows_of(boxes, torch.ones(len(boxes))) for boxes in images])
-    matches = match_anchors(targets, GRID)
-    for i, boxes in enumerate(images):
-        found = torch.where(matches.positive[i], matches.face[i], -1)
-        assert found.tolist() == literal_matching(boxes, GRID.table, 0.35)
+    grid = AnchorGrid.of(*size)
+    images = [varied_boxes(generator, n, grid) for n in (count, 3, 0, 1)]
+    matches = match_anchors(targets_of(*images), grid, threshold=threshold)
+    found = torch.where(matches.positive, matches.face, -1).tolist()
+    assert found == [literal_matching(boxes, grid, threshold) for boxes in images]
+    assert ((matches.face >= 0) & (matches.face < max(1, 2 * count, 6))).all()
 
 
 def outputs_from(gold: dict[str, np.ndarray], case: str) -> RawOutputs:
@@ -161,7 +160,9 @@ def test_hardest_negatives_are_the_hardest_and_as_many_as_asked_for(seed: int, r
     generator = torch.Generator().manual_seed(seed)
     losses = torch.rand(3, 40, generator=generator) + 0.01
     positive = torch.rand(3, 40, generator=generator) < torch.tensor([[0.0], [0.1], [0.5]])
-    chosen = hardest_negatives(losses, positive, ratio=ratio)
+    chosen = torch.zeros(120, dtype=torch.bool)
+    chosen[hardest_negatives(losses, positive, ratio=ratio)] = True
+    chosen = chosen.view(3, 40)
     assert not (chosen & positive).any()
     for i in range(3):
         rest = ~positive[i] & ~chosen[i]
@@ -177,22 +178,47 @@ def test_impossible_settings_are_refused(values: dict[str, float]) -> None:
         MultiBoxConfig(**values)  # type: ignore[arg-type]
 
 
-@given(seed=st.integers(0, 9999), height=st.integers(1, 200), width=st.integers(1, 200))
+@given(seed=st.integers(0, 9999), size=sizes, threshold=thresholds)
+@settings(max_examples=60, deadline=None)
+def test_pairs_of_a_grid_are_those_that_a_look_at_every_anchor_finds(
+    seed: int, size: tuple[int, int], threshold: float
+) -> None:
+    grid = AnchorGrid.of(*size)
+    boxes = varied_boxes(torch.Generator().manual_seed(seed), 5, grid)
+    iou = dense_iou(boxes, grid)
+    pairs = grid.iou_pairs(boxes, threshold=threshold)
+    assert torch.equal(pairs.value, iou[pairs.box, pairs.anchor])
+    least = iou.amax(dim=1, keepdim=True).clamp(max=threshold)
+    wanted = {tuple(place) for place in ((iou >= least) & (iou > 0)).nonzero().tolist()}
+    found = list(zip(pairs.box.tolist(), pairs.anchor.tolist(), strict=True))
+    assert wanted <= set(found)
+    assert len(found) == len(set(found))
+
+    share = dense_coverage(boxes, grid)
+    pairs = grid.coverage_pairs(boxes, share=threshold)
+    found = sorted(zip(pairs.box.tolist(), pairs.anchor.tolist(), strict=True))
+    assert found == [tuple(place) for place in (share >= threshold).nonzero().tolist()]
+    assert torch.equal(pairs.value, share[pairs.box, pairs.anchor])
+
+
+def test_few_pairs_are_looked_at() -> None:
+    grid = AnchorGrid.of(640, 640)
+    centres, sides = torch.rand(100, 2), torch.logspace(-2, -0.2, 100)[:, None]
+    boxes = torch.cat([centres - sides / 2, centres + sides / 2], dim=1)
+    pairs = grid.iou_pairs(boxes, threshold=0.35)
+    assert len(pairs.box) < 0.005 * len(boxes) * len(grid)
+
+
+@given(seed=st.integers(0, 9999), size=sizes)
 @settings(max_examples=40, deadline=None)
-def test_overlaps_of_the_grid_are_those_of_its_anchors_one_by_one(seed: int, height: int, width: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    low = torch.rand(5, 2, generator=generator)
-    boxes = torch.cat([low, low + torch.rand(5, 2, generator=generator) + 1e-3], dim=1)
-    grid = AnchorGrid.of(height, width)
+def test_overlaps_with_chosen_anchors_are_those_of_their_corners(seed: int, size: tuple[int, int]) -> None:
+    grid = AnchorGrid.of(*size)
+    boxes = varied_boxes(torch.Generator().manual_seed(seed), 5, grid)
     half = grid.table[:, 2:] / 2
     corners = torch.cat([grid.table[:, :2] - half, grid.table[:, :2] + half], dim=1)
     wanted = pairwise_iou(boxes.numpy().astype(np.float64), corners.numpy().astype(np.float64))
-    np.testing.assert_allclose(grid.iou(boxes).numpy(), wanted, atol=1e-5)
-
-
-def some_outputs(batch: int = 1) -> RawOutputs:
-    generator = torch.Generator().manual_seed(4)
-    return RawOutputs(*(torch.randn(batch, 672, k, generator=generator) for k in (4, 2, 10)))
+    everything = torch.arange(len(grid)).expand(len(boxes), -1)
+    np.testing.assert_allclose(grid.iou(boxes, everything).numpy(), wanted, atol=1e-5)
 
 
 def test_weights_of_one_change_nothing_and_a_weight_of_zero_takes_a_face_out() -> None:
@@ -226,7 +252,7 @@ def test_anchors_in_an_ignored_box_are_no_background() -> None:
     targets = Targets.from_rows([rows_of(torch.tensor([[0.1, 0.1, 0.4, 0.4]]), torch.ones(1))])
     outputs, loss = some_outputs(), MultiBoxLoss()
     outputs.logits[0, :, 1] -= 10
-    inside = GRID.coverage(torch.tensor([[0.5, 0.5, 1.0, 1.0]]))[0] >= 0.5
+    inside = dense_coverage(torch.tensor([[0.5, 0.5, 1.0, 1.0]]), GRID)[0] >= 0.5
     outputs.logits[0, inside, 1] += 30  # sure faces, where the label says "do not look"
     plain = loss(outputs, targets, GRID)
     spared = loss(
