@@ -33,7 +33,7 @@ _LINE_SECONDS, _LATER_SECONDS, _LATER = (
     30.0,
     600.0,
 )  # between plain lines, and when it becomes less often
-_TREND = 24  # columns of a trend at most
+_NAME, _NUMBER, _TREND = 16, 9, 32  # columns of a name, of a number, and of a trend at most
 _BLOCKS, _PLAIN_BLOCKS = "▁▂▃▄▅▆▇█", "_.-=+*#"
 
 
@@ -209,7 +209,7 @@ def draw(
     """
     if state.run is None:
         return _preparing(state, width)
-    trend = max(0, min(_TREND, width - 48))
+    trend = max(0, min(_TREND, width - (_NAME + 1) - 3 * (_NUMBER + 1)))
     parts: list[RenderableType] = [
         Text(headline(state.run), style="bold"),
         Text(str(state.run.folder), style="dim", overflow="ellipsis", no_wrap=True),
@@ -292,7 +292,7 @@ def _progress(state: TrainingState, run: RunStarted, width: int) -> Table:
         f"epoch {state.epoch + 1}/{run.epochs}",
         ProgressBar(total=run.batches, completed=state.batch + 1, width=bar),
         f"{state.batch + 1:,}/{run.batches:,}",
-        f"{duration(state.epoch_seconds_left)} left",
+        f"{duration(state.epoch_seconds_left)} left" if state.batch + 1 < run.batches else _after_steps(run),
     )
     table.add_row(
         "all epochs",
@@ -301,6 +301,10 @@ def _progress(state: TrainingState, run: RunStarted, width: int) -> Table:
         f"{duration(state.seconds_left)} left",
     )
     return table
+
+
+def _after_steps(run: RunStarted) -> str:
+    return "validating …" if run.held_back else "saving …"
 
 
 def _pace(state: TrainingState) -> str:
@@ -314,7 +318,8 @@ def _pace(state: TrainingState) -> str:
 
 
 def _terms(state: TrainingState, trend: int, ascii_only: bool) -> Table:
-    table = _columns("loss", "now", "epoch mean", trend="trend" if trend else "")
+    held_back = state.last.terms if state.last is not None else {}
+    table = _columns("loss", "now", "mean", "held back", trend="trend" if trend else "")
     # the sum first, it is what is looked at
     for name in sorted(state.terms, key=lambda name: name != "total"):
         series = state.terms[name]
@@ -323,25 +328,27 @@ def _terms(state: TrainingState, trend: int, ascii_only: bool) -> Table:
             Text(name, style="bold" if name == "total" else ""),
             Text(_number(series.now), style=style),
             _number(series.mean),
+            _number(held_back.get(name)),
             Text(sparkline(series.trend.points, trend, ascii_only=ascii_only), style="cyan"),
         )
     return table
 
 
-def _gradient(state: TrainingState, trend: int, ascii_only: bool) -> Table:
+def _gradient(state: TrainingState, trend: int, ascii_only: bool) -> Group:
     series = state.gradient
-    table = _columns("gradient norm", "now", "median", "largest", trend="trend" if trend else "")
+    table = _columns("gradient", "now", "median", "largest", trend="trend" if trend else "")
     curve = [math.log10(max(value, 1e-12)) for value in series.trend.points]
     table.add_row(
-        Text(
-            _unhealthy(state) or "healthy in this epoch", style="yellow" if state.unhealthy_steps else "green"
-        ),
+        "norm",
         _norm(series.now),
         _norm(series.median),
         _norm(series.largest),
-        Text(sparkline(curve, max(0, trend - 8), ascii_only=ascii_only), style="cyan"),
+        Text(sparkline(curve, trend, ascii_only=ascii_only), style="cyan"),
     )
-    return table
+    health = Text("healthy" if state.batch >= 0 else "", style="green")
+    if state.unhealthy_steps:
+        health = Text(_unhealthy(state), style="yellow")
+    return Group(table, health)
 
 
 def _validations(state: TrainingState, run: RunStarted) -> RenderableType:
@@ -349,7 +356,7 @@ def _validations(state: TrainingState, run: RunStarted) -> RenderableType:
         return Text("no photos are held back: there is no validation", style="dim")
     if state.last is None:
         return Text("not validated yet", style="dim")
-    table = _columns("validation", "loss", *(f"AP {name}" for name in state.last.ap))
+    table = _columns("validation", "loss", *map(_subset, state.last.ap))
     for name, seen in (("last", state.last), ("best", state.best)):
         if seen is not None:
             aps = [f"{100 * seen.ap[key]:.2f}" if key in seen.ap else "" for key in state.last.ap]
@@ -373,12 +380,17 @@ def _grid() -> Table:
 
 def _columns(name: str, *numbers: str, trend: str | None = None) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column(name, min_width=14)
+    table.add_column(name, width=_NAME)
     for number in numbers:
-        table.add_column(number, justify="right", no_wrap=True, min_width=8)
+        table.add_column(number, justify="right", no_wrap=True, min_width=_NUMBER)
     if trend is not None:
         table.add_column(trend, no_wrap=True)
     return table
+
+
+def _subset(name: str) -> str:
+    """A subset of faces as the head of a column; bands of height are called by their limit."""
+    return f"AP {name.replace('height>=', '≥')}"
 
 
 def _norm(value: float | None) -> Text:

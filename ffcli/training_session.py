@@ -202,13 +202,11 @@ def _end_of_others(processes: Processes, folder: Path) -> Iterator[None]:
     except RuntimeError as error:
         if processes.count == 1 or not _lost_connection(error):
             raise
-        begin = resume_command(folder, processes=processes.count)
-        next_step = (
-            f"go on with: {begin}" if can_resume(folder) else "there is no checkpoint yet: begin again"
-        )
-        error_line(
-            f"process {processes.rank} of {processes.count}: another process of this run has ended; {next_step}"
-        )
+        me = f"process {processes.rank} of {processes.count}"
+        next_step = "there is no checkpoint yet: begin again"
+        if can_resume(folder):
+            next_step = f"go on with: {resume_command(folder, processes=processes.count)}"
+        error_line(f"{me}: another process of this run has ended; {next_step}")
         raise typer.Exit(INTERRUPTED) from None
 
 
