@@ -337,7 +337,7 @@ def _terms(state: TrainingState, trend: int, ascii_only: bool) -> Table:
 def _gradient(state: TrainingState, trend: int, ascii_only: bool) -> Group:
     series = state.gradient
     table = _columns("gradient", "now", "median", "largest", trend="trend" if trend else "")
-    curve = [math.log10(max(value, 1e-12)) for value in series.trend.points]
+    curve = [math.log10(max(value, NORM_LOW)) for value in series.trend.points]
     table.add_row(
         "norm",
         _norm(series.now),

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from ffcli.messages import note_line
 from ffcli.render import console_for
-from ffcli.run_settings import resume_command
 from ffcore.config.layers import Resolved, flat, to_toml
 from ffcore.training.run_folder import BEST, CHECKPOINT, LAST, METRICS
 
@@ -95,7 +94,7 @@ def data_document(data: RunData) -> dict[str, Any]:
     }
 
 
-def print_result(result: TrainingResult, *, epochs: int, plots: list[Path], processes: int) -> None:
+def print_result(result: TrainingResult, *, epochs: int, plots: list[Path]) -> None:
     """How a run ended, what it left, and what to do next."""
     console = console_for("stdout")
     console.print(Text(f"{result.ending} after {result.steps:,} steps of at most {epochs:,} epochs"))
@@ -114,14 +113,12 @@ def print_result(result: TrainingResult, *, epochs: int, plots: list[Path], proc
         left[plots[0].parent.name] = f"{len(plots)} pictures of the run"
     for name, what in left.items():
         console.print(Text(f"{result.folder / name}: ").append(what, style="dim"))
-    for command in next_commands(result, processes=processes):
+    for command in next_commands(result):
         console.print(Text(f"next: {command}"))
 
 
-def next_commands(result: TrainingResult, *, processes: int) -> list[str]:
+def next_commands(result: TrainingResult) -> list[str]:
     """What one would type now."""
-    if result.ending == "interrupted":
-        return [resume_command(result.folder, processes=processes)]
     if result.weights is None:
         return []
     return [

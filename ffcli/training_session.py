@@ -15,8 +15,8 @@ from types import FrameType
 
 import typer
 
-from ffcli.exit_codes import INTERRUPTED, exit_code
-from ffcli.messages import error_line, note_line
+from ffcli.exit_codes import INTERRUPTED, InterruptedRunError, exit_code
+from ffcli.messages import note_line
 from ffcli.run_settings import can_resume, new_folder, resume_command
 from ffcli.training_display import make_display
 from ffcli.training_report import print_divergence, print_result, result_document
@@ -63,9 +63,9 @@ def run_training(
 
     Raises:
         FeatherFaceError: As `train`.
-        typer.Exit: The run was interrupted, or another process of it has ended.
+        InterruptedRunError: The run was interrupted, or another process of it has ended.
     """
-    with ExitStack() as stack:
+    with ExitStack() as stack:  # closed before anything else is said: it holds the picture
         if folder is None:
             mine = stack.enter_context(new_folder(config.model.name)) if processes.first else None
             folder = processes.gather(mine)[0]
@@ -101,13 +101,11 @@ def run_training(
             raise
         except KeyboardInterrupt:
             stack.close()
-            if processes.first and can_resume(folder):
-                note_line(f"goes on with: {resume_command(folder, processes=processes.count)}")
-            raise
+            raise _interrupted(folder, processes) from None
     if processes.first:
-        _tell(result, config, processes=processes, as_json=as_json)
+        _tell(result, config, as_json=as_json)
     if result.ending == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+        raise _interrupted(folder, processes)
 
 
 def read_all(config: RunConfig, *, pixels: bool) -> RunData:
@@ -147,12 +145,22 @@ def silent_unless(first: bool) -> Iterator[None]:
         raise typer.Exit(exit_code(error)) from None
 
 
-def _tell(result: TrainingResult, config: RunConfig, *, processes: Processes, as_json: bool) -> None:
+def _tell(result: TrainingResult, config: RunConfig, *, as_json: bool) -> None:
     plots = _plots(result.folder)
     if as_json:
         typer.echo(json.dumps(result_document(result, plots=plots), indent=1))
     else:
-        print_result(result, epochs=config.train.epochs, plots=plots, processes=processes.count)
+        print_result(result, epochs=config.train.epochs, plots=plots)
+
+
+def _interrupted(folder: Path, processes: Processes) -> BaseException:
+    """What to leave with after Ctrl-C."""
+    if not processes.first:
+        return typer.Exit(INTERRUPTED)
+    if not can_resume(folder):
+        return KeyboardInterrupt()
+    again = resume_command(folder, processes=processes.count)
+    return InterruptedRunError(f"interrupted; go on with: {again}")
 
 
 def _plots(folder: Path) -> list[Path]:
@@ -206,8 +214,7 @@ def _end_of_others(processes: Processes, folder: Path) -> Iterator[None]:
         next_step = "there is no checkpoint yet: begin again"
         if can_resume(folder):
             next_step = f"go on with: {resume_command(folder, processes=processes.count)}"
-        error_line(f"{me}: another process of this run has ended; {next_step}")
-        raise typer.Exit(INTERRUPTED) from None
+        raise InterruptedRunError(f"{me}: another process of this run has ended; {next_step}") from None
 
 
 def _lost_connection(error: RuntimeError) -> bool:

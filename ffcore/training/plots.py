@@ -28,7 +28,8 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 _DETECTION_TERMS = ("total", "box", "classification", "landmark")
 _OTHER = frozenset({"kind", "step", "epoch", "gradient_norm", "rate", "images_per_second"})
 _BINS = 1500  # a picture has no more columns; of each, the lowest and the highest value are drawn
-_WINDOW = 0.02  # share of the run over which curves are smoothed
+_WINDOW, _LEAST_WINDOW = 0.02, 5.0  # over which curves are smoothed: share of the run, and steps at least
+_SPAN = 20.0  # a loss that falls by a larger factor is drawn in powers of ten
 
 
 def plot_run(folder: str | Path, *, out: str | Path | None = None) -> list[Path]:
@@ -114,7 +115,8 @@ def _plot_terms(
         seen = [(look["step"], float(look["loss"][name])) for look in looks if name in look["loss"]]
         if seen:
             axes.plot(*zip(*seen, strict=True), "o", color=_HELD_BACK, markersize=3, label="held back")
-        if np.nanmin(curve[1], initial=np.inf) > 0:
+        finite = curve[1][np.isfinite(curve[1])]
+        if len(finite) and 0 < _SPAN * finite.min() < finite.max():
             axes.set_yscale("log")
         axes.set_title(name)
         _mark(axes, back)
@@ -184,9 +186,9 @@ def _plot_looks(path: Path, looks: Sequence[Mapping[str, Any]]) -> Path:
 def _draw(axes: Axes, curve: Curve, *, label: str) -> None:
     """A curve as it is, and smoothed."""
     steps, values = curve
-    window = _WINDOW * len(values)
+    window = max(_WINDOW * len(values), _LEAST_WINDOW)
     axes.plot(*_thinned(steps, values), color=_RAW, linewidth=0.8, label=label)
-    if window > 1:
+    if len(values) > 2 * window:
         label = f"mean over about {window:.0f}"
         axes.plot(*_thinned(steps, smoothed(values, window=window)), color=_SMOOTH, label=label)
 
