@@ -6,7 +6,8 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from types import TracebackType
 from typing import Self
@@ -67,10 +68,15 @@ class Display:
 
 
 class Lines(Display):
-    """Plain lines on stderr: one every few seconds, one a validation, one for whatever is out of order."""
+    """Plain lines on stderr: one every few seconds, one a validation, one for whatever is out of order.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self.state = TrainingState(clock)
         self._begun = self._told = self.state.clock()
 
     def on_event(self, event: Event) -> None:

@@ -142,17 +142,18 @@ def result_document(result: TrainingResult, *, plots: list[Path]) -> dict[str, A
 
 def print_divergence(error: DivergedError) -> None:
     """The terms of the step at which a loss became no number, above the line that says so."""
+    values = dict(error.terms)
+    if error.gradient_norm is not None:
+        values["gradient norm"] = error.gradient_norm
     if not sys.stderr.isatty():
-        for name, value in error.terms.items():
+        for name, value in values.items():
             note_line(f"{name}\t{value:g}")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(f"step {error.step}", min_width=16)
     table.add_column("value", justify="right")
-    for name, value in error.terms.items():
+    for name, value in values.items():
         table.add_row(name, f"{value:g}")
-    if error.gradient_norm is not None:
-        table.add_row("gradient norm", f"{error.gradient_norm:g}")
     console_for("stderr").print(table)
 
 

@@ -147,11 +147,7 @@ class TrainingState:
             case Saved():
                 self.saved = (event, self.clock())
             case RolledBack():
-                self.rollbacks += 1
-                line = (
-                    f"back to step {event.step} with rates times {event.rate_factor:g}, because of "
-                    f"{event.reason}"
-                )
+                line = self._go_back(event)
         if line is not None:
             self.messages.append(line)
         return line
@@ -192,6 +188,14 @@ class TrainingState:
         shown = ", ".join(event.images[:2])
         more = f" and {len(event.images) - 2} more" if len(event.images) > 2 else ""
         return f"{event.finding} ({shown}{more}); more of this kind are only counted"
+
+    def _go_back(self, event: RolledBack) -> str:
+        self.rollbacks += 1
+        if self.run is not None:  # what was seen of this epoch is partly undone
+            self._begin_epoch(event.step // self.run.batches)
+            self.step, self.batch = event.step - 1, event.step % self.run.batches - 1
+        what = event.reason.partition("; ")[0]  # behind it stands what a user would do, which is done
+        return f"back to step {event.step} with rates times {event.rate_factor:g}: {what}"
 
     def _recall(self, records: Iterable[Mapping[str, Any]], run: RunStarted) -> None:
         """What an earlier part of the run has recorded."""

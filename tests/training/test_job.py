@@ -118,7 +118,10 @@ def test_a_request_to_stop_saves_after_the_step_and_the_rest_can_be_resumed(tmp_
     train(config, tmp_path / "whole", device="cpu")
     before = signal.getsignal(signal.SIGINT)
     result = train(
-        config, tmp_path / "run", device="cpu", on_event=at_step(4, lambda: os.kill(os.getpid(), signal.SIGINT))
+        config,
+        tmp_path / "run",
+        device="cpu",
+        on_event=at_step(4, lambda: os.kill(os.getpid(), signal.SIGINT)),
     )
     assert signal.getsignal(signal.SIGINT) is before
     assert result.ending == "interrupted"
@@ -202,7 +205,9 @@ def poison(monkeypatch: pytest.MonkeyPatch, *, steps: set[int], above: float = 0
 
     def poisoned(self: Trainer, batch: Any) -> Any:
         if self.step in steps and self.rate_factor > above:
-            raise DivergedError(self.step, terms={"total": float("nan")}, gradient_norm=None, images=["a.jpg"])
+            raise DivergedError(
+                self.step, terms={"total": float("nan")}, gradient_norm=None, images=["a.jpg"]
+            )
         return take(self, batch)
 
     monkeypatch.setattr(Trainer, "train_batch", poisoned)
