@@ -61,10 +61,8 @@ def plot_run(folder: str | Path, *, out: str | Path | None = None) -> list[Path]
     files = [_plot_terms(out / "losses.png", terms, looks, back)]
     if measures:
         files.append(_plot_measures(out / "measures.png", measures, back))
-    files += [
-        _plot_norm(out / "gradient_norm.png", curves["gradient_norm"], back)
-        for _ in range("gradient_norm" in curves)
-    ]
+    if "gradient_norm" in curves:
+        files.append(_plot_norm(out / "gradient_norm.png", curves["gradient_norm"], back))
     files.append(_plot_rate(out / "rate.png", curves["rate"], back))
     if looks:
         files.append(_plot_looks(out / "validation.png", looks))
@@ -139,7 +137,12 @@ def _plot_norm(path: Path, curve: Curve, back: Sequence[int]) -> Path:
     for limit in (NORM_LOW, NORM_HIGH):
         axes.axhline(limit, color=_LIMIT, linestyle="--", linewidth=1)
     axes.annotate(
-        f"unhealthy above {NORM_HIGH:g}", (0.01, NORM_HIGH), xycoords=("axes fraction", "data"), fontsize=7
+        f"unhealthy above {NORM_HIGH:g}",
+        (0, NORM_HIGH),
+        xycoords=("axes fraction", "data"),
+        xytext=(5, 3),
+        textcoords="offset points",
+        fontsize=7,
     )
     axes.set_yscale("log")
     finite = curve[1][np.isfinite(curve[1]) & (curve[1] > 0)]
