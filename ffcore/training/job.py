@@ -15,6 +15,7 @@ from ffcore.config.settings import apply_settings
 from ffcore.distributed import Processes
 from ffcore.errors import ConfigError, InputError, MissingDependencyError
 from ffcore.events import OnEvent, ignore
+from ffcore.losses.classes import set_prior
 from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.variants import variant_config
 from ffcore.models.weights import load_backbone, load_network
@@ -22,7 +23,7 @@ from ffcore.training.data import RunData, read_data, training_batches, validatio
 from ffcore.training.events import RunStarted
 from ffcore.training.loop import Ending, Look, TrainingLoop
 from ffcore.training.objective import DetectionObjective, Objective
-from ffcore.training.run_config import ModelConfig, RunConfig
+from ffcore.training.run_config import RunConfig
 from ffcore.training.run_folder import BEST, LAST, RunFolder
 from ffcore.training.trainer import Trainer
 from ffcore.training.validation import average_precision, ground_truth_of, validation_terms
@@ -89,7 +90,7 @@ def train(
     torch.manual_seed(config.seed)
 
     data = read_data(config.data, seed=config.seed)
-    network = first_network(config.model)
+    network = first_network(config)
     objective = (make_objective or detection_objective)(network, config, processes, where)
     plan, loader = training_batches(
         data.train, config, processes=processes, pin=where.type == "cuda", on_event=on_event
@@ -135,22 +136,28 @@ def train(
     return TrainingResult(ending, run.path, weights, loop.best, trainer.step)
 
 
-def first_network(config: ModelConfig) -> FeatherFace:
+def first_network(config: RunConfig) -> FeatherFace:
     """The network of a run before its first step.
+
+    Fresh heads that learn by a focal loss begin with a small probability of faces: all anchors are in that
+    loss, and thousands of wrong guesses would drown the rest.
 
     Raises:
         ConfigError: A setting is impossible.
         UnknownModelError: No network has this name.
         CheckpointError: The weights cannot be loaded, or are those of another network.
     """
-    settings = apply_settings(variant_config(config.name), config.settings)
+    model = config.model
+    settings = apply_settings(variant_config(model.name), model.settings)
     network = build_network(settings)
-    if config.backbone is not None:
-        load_backbone(network, config.backbone)
-    if config.weights is not None:
-        given = load_network(config.weights)
+    if config.loss.class_loss != "hard-negatives":
+        set_prior(network.heads)
+    if model.backbone is not None:
+        load_backbone(network, model.backbone)
+    if model.weights is not None:
+        given = load_network(model.weights)
         if given.config != settings:
-            raise ConfigError(f"{config.weights}: holds another network than {config.name} with its settings")
+            raise ConfigError(f"{model.weights}: holds another network than {model.name} with its settings")
         network.load_state_dict(given.state_dict())
     return network
 

@@ -19,7 +19,7 @@ from ffcore.events import Event
 from ffcore.training import run_folder
 from ffcore.training.events import RolledBack, RunStarted, Saved, StepDone, Validated
 from ffcore.training.health import DivergedError
-from ffcore.training.job import TrainingResult, train
+from ffcore.training.job import train
 from ffcore.training.run_folder import CHECKPOINT, METRICS, RunFolder
 from ffcore.training.trainer import Trainer
 from tests.training.toy_data import toy_config, write_photos
@@ -27,7 +27,7 @@ from tests.training.toy_data import toy_config, write_photos
 ROOT = Path(__file__).parents[2]
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """Stands for a process that is gone."""
 
 
@@ -58,7 +58,7 @@ def at_step(number: int, act: Callable[[], None]) -> Callable[[Event], None]:
 
 
 def vanish() -> None:
-    raise Interrupted
+    raise InterruptedRunError
 
 
 def test_a_run_leaves_configuration_environment_record_and_weights(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_run_that_died_in_the_middle_of_an_epoch_ends_as_if_undisturbed(
     data = write_photos(tmp_path / "data")
     config = toy_config(data, train__ema=0.9, data__workers=workers, safety__save_minutes=1e-9)
     train(config, tmp_path / "whole", device="cpu")
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         train(config, tmp_path / "run", device="cpu", on_event=at_step(step, vanish))
     with (tmp_path / "run" / METRICS).open("a", encoding="utf-8") as record:
         record.write('{"kind": "step", "st')  # what a killed process leaves
@@ -118,7 +118,10 @@ def test_a_request_to_stop_saves_after_the_step_and_the_rest_can_be_resumed(tmp_
     train(config, tmp_path / "whole", device="cpu")
     before = signal.getsignal(signal.SIGINT)
     result = train(
-        config, tmp_path / "run", device="cpu", on_event=at_step(4, lambda: os.kill(os.getpid(), signal.SIGINT))
+        config,
+        tmp_path / "run",
+        device="cpu",
+        on_event=at_step(4, lambda: os.kill(os.getpid(), signal.SIGINT)),
     )
     assert signal.getsignal(signal.SIGINT) is before
     assert result.ending == "interrupted"
@@ -202,7 +205,9 @@ def poison(monkeypatch: pytest.MonkeyPatch, *, steps: set[int], above: float = 0
 
     def poisoned(self: Trainer, batch: Any) -> Any:
         if self.step in steps and self.rate_factor > above:
-            raise DivergedError(self.step, terms={"total": float("nan")}, gradient_norm=None, images=["a.jpg"])
+            raise DivergedError(
+                self.step, terms={"total": float("nan")}, gradient_norm=None, images=["a.jpg"]
+            )
         return take(self, batch)
 
     monkeypatch.setattr(Trainer, "train_batch", poisoned)
@@ -296,17 +301,3 @@ def test_checkpoints_in_the_middle_of_an_epoch_come_by_time(tmp_path: Path) -> N
         config = toy_config(data, safety__save_minutes=minutes)
         train(config, tmp_path / name, device="cpu", on_event=events.append)
         assert sum(isinstance(event, Saved) for event in events) == expected
-
-
-def test_eight_photos_can_be_learnt_by_heart(tmp_path: Path) -> None:
-    config = toy_config(
-        write_photos(tmp_path / "data"),
-        data__holdout=0.0,
-        data__validation=str(tmp_path / "data"),
-        data__batch_size=8,
-    )
-    assert isinstance(config.seed, int)  # the training itself: see test_overfitting.py
-
-
-def result_of(result: TrainingResult) -> tuple[str, int]:
-    return result.ending, result.steps
