@@ -78,6 +78,7 @@ class MultiBoxLoss:
         *,
         weights: Tensor | None = None,
         ignored: Tensor | None = None,
+        neutral: Tensor | None = None,
     ) -> LossTerms:
         """The loss of a batch.
 
@@ -93,6 +94,7 @@ class MultiBoxLoss:
                 numbers that they are divided by; 1 for all when None.
             ignored: (B, I, 4) float, xyxy relative to the image: anchors that lie in such a box by half or
                 more are no background; a box without area ignores nothing.
+            neutral: (B, A) bool: more anchors that are no background; those of faces stay so.
         """
         config = self.config
         face, positive = match_anchors(targets, grid, threshold=config.threshold)
@@ -114,13 +116,17 @@ class MultiBoxLoss:
         landmark = F.smooth_l1_loss(points, point_target, reduction="none")
         landmark = (landmark.sum(dim=1) * share[known]).sum()
 
+        excluded = neutral
+        if ignored is not None:
+            excluded = _in_ignored(ignored, grid)
+            excluded = excluded if neutral is None else excluded | neutral
         # as background, an anchor costs softplus(face − background): the difference ranks it as well
         difference = (outputs.logits[..., 1] - outputs.logits[..., 0]).detach()
         negative = hardest_negatives(
             difference,
             positive,
             ratio=config.negatives_per_positive,
-            excluded=None if ignored is None else _in_ignored(ignored, grid),
+            excluded=excluded,
         )
         faces = F.cross_entropy(_pick(outputs.logits, place), torch.ones_like(row), reduction="none")
         background = _pick(outputs.logits, negative.flatten().nonzero()[:, 0])
