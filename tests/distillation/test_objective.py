@@ -15,11 +15,10 @@ from ffcore.distillation.config import DistillationConfig
 from ffcore.distillation.objective import DistillationObjective
 from ffcore.distillation.teacher import Lesson, OnnxTeacher, TorchTeacher
 from ffcore.errors import ConfigError
-from ffcore.export.onnx_graph import export_onnx
 from ffcore.losses import AnchorGrid, match_anchors
 from ffcore.models.blocks.heads import RawOutputs
 from ffcore.models.variants import VARIANTS
-from ffcore.models.weights import save_network
+from ffcore.models.weights import read_checkpoint, save_network
 from ffcore.training.config import TrainConfig
 from ffcore.training.objective import DetectionObjective, ForwardConfig
 from ffcore.training.trainer import Trainer
@@ -126,8 +125,6 @@ def test_adapters_learn_and_are_never_written_with_the_student(tmp_path: Path) -
     trainer.train_batch(batch(0))
     assert not any(map(torch.equal, before, one.adapters.parameters()))
     save_network(trainer.network, tmp_path / "student.safetensors")
-    from ffcore.models.weights import read_checkpoint
-
     assert set(read_checkpoint(tmp_path / "student.safetensors").tensors) == set(student().state_dict())
 
 
@@ -247,22 +244,21 @@ def test_unlabelled_photos_bring_the_teachers_terms_only() -> None:
 
 @pytest.mark.parametrize("normalize", ["foreground", "focal"])
 def test_a_student_comes_to_agree_with_its_teacher(normalize: Any) -> None:
-    teacher = TorchTeacher(trained("v1"))
+    teacher = TorchTeacher(trained("v2"))
     settings = DistillationConfig(alpha=AlphaConfig(kind="constant", constant=1.0), normalize=normalize)
     one = DistillationObjective(student(), teacher, distillation=settings)
-    trainer = Trainer(one, TrainConfig(epochs=40, rate=1e-2), batches_per_epoch=1)
-    again = unlabelled(batch(0))
-    reports = [trainer.train_batch(again) for _ in range(40)]
+    trainer = Trainer(one, TrainConfig(epochs=25, rate=1e-2), batches_per_epoch=1)
+    again = unlabelled(batch(0, count=2))
+    reports = [trainer.train_batch(again) for _ in range(25)]
     first, last = reports[0], reports[-1]
-    assert last.measures["agreement"] > max(0.8, first.measures["agreement"])
+    assert last.measures["agreement"] > first.measures["agreement"] + 0.1
     for name in ("distill", "distill_classification", "distill_box", "feature"):
-        assert last.terms[name] < 0.7 * first.terms[name], name
+        assert last.terms[name] < 0.8 * first.terms[name], name
 
 
-def test_a_teacher_in_onnx_teaches_the_same_and_cannot_show_features(tmp_path: Path) -> None:
+def test_a_teacher_in_onnx_teaches_the_same_and_cannot_show_features(onnx_file: Path) -> None:
     network = trained("v2")
-    export_onnx(network, tmp_path / "teacher.onnx")
-    onnx = OnnxTeacher(network, tmp_path / "teacher.onnx")
+    onnx = OnnxTeacher(network, onnx_file)
     with pytest.raises(ConfigError, match=r"feature_weight = 0\.1: this teacher gives no features"):
         DistillationObjective(student(), onnx)
     settings = DistillationConfig(feature_weight=0.0)
