@@ -14,9 +14,11 @@ from torch.utils.checkpoint import checkpoint
 
 from ffcore.data.collate import Batch
 from ffcore.distributed import Processes
+from ffcore.errors import ConfigError
 from ffcore.geometry.resize import MEAN_BGR
 from ffcore.losses.anchor_grid import AnchorGrid
 from ffcore.losses.multibox import LossTerms, MultiBoxConfig, MultiBoxLoss
+from ffcore.models.blocks.dropblock import DropBlock
 from ffcore.models.blocks.heads import RawOutputs
 from ffcore.models.featherface import FeatherFace, Features
 
@@ -32,7 +34,11 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ForwardConfig:
-    """How the network is run in training; none of it changes what is learnt beyond rounding."""
+    """How the network is run in training; all but `dropblock` changes what is learnt by rounding at most.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
 
     amp: bool = False
     """Mixed precision in bfloat16, whose range needs no scaling of the loss."""
@@ -40,6 +46,12 @@ class ForwardConfig:
     """Activations are computed again on the way back instead of kept: less memory, a third more time."""
     compile: bool = False
     """Whether torch.compile makes one program of the network; it takes minutes before the first step."""
+    dropblock: float = 0.0
+    """Share of the pyramid's cells that are left out in patches of 3×3 (0.1 in the documents), below 1."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropblock < 1:
+            raise ConfigError(f"dropblock = {self.dropblock}: a share from 0 to less than 1 is needed")
 
 
 class Objective(nn.Module):
@@ -73,6 +85,13 @@ class Objective(nn.Module):
         self._shared, self._alone = MultiBoxLoss(loss, processes=processes), MultiBoxLoss(loss)
         self.register_buffer("mean", torch.tensor(MEAN_BGR).view(3, 1, 1), persistent=False)
         self._grids: dict[tuple[int, int, torch.device], AnchorGrid] = {}
+        if self.config.dropblock:
+            drop = DropBlock(self.config.dropblock)
+
+            def left_out(module: nn.Module, _: object, maps: list[Tensor]) -> list[Tensor]:
+                return [drop.train(module.training)(x) for x in maps]
+
+            network.pyramid_attention.register_forward_hook(left_out)
         self._whole = torch.compile(_whole) if self.config.compile else _whole
 
     def forward(self, batch: Batch) -> Outcome:
