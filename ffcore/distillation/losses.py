@@ -52,8 +52,9 @@ def distillation_losses(
         normalize: Which of these.
         temperature: Above 0.
         gamma: Of "focal", 1 or more.
-        processes: Who else has a part of the batch, if anybody: M becomes the mean over all of them, so that
-            averaged gradients are those of the whole batch. All must call this together.
+        processes: Who else has a part of the batch, if anybody: M becomes the mean over all of them, whose
+            sum is at least 1, so that averaged gradients are those of the whole batch. All must call this
+            together.
 
     Sources: Hinton et al. 2015, Distilling the Knowledge in a Neural Network, section 2; "focal" is equation
     6 of Li et al. 2020, Generalized Focal Loss, with the teacher's probability as the quality.
@@ -69,7 +70,8 @@ def distillation_losses(
             box=_squares(student.boxes, teacher.boxes).mean(),
             landmark=_squares(student.landmarks, teacher.landmarks).mean(),
         )
-    mass = (processes or Processes()).average(probability.sum()).clamp(min=1)
+    processes = processes or Processes()
+    mass = processes.average(probability.sum()).clamp(min=1 / processes.count)
     if normalize == "focal":
         apart = (torch.sigmoid(given) - probability).abs().pow(gamma)
         classification = (apart * _cross_entropy(given, probability)).sum()

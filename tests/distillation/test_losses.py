@@ -166,9 +166,26 @@ def test_terms_are_divided_by_the_mass_of_all_processes(normalize: Normalization
     own, other = outputs(seed=1), outputs(seed=2)
     mass = float(other.logits.softmax(-1)[..., 1].sum())
     alone = distillation_losses(own, other, normalize=normalize)
-    together = distillation_losses(own, other, normalize=normalize, processes=TwoHalves())
+    together = distillation_losses(own, other, normalize=normalize, processes=TwoHalves(count=2))
     for one, both in zip(alone, together, strict=True):
         assert float(both) == pytest.approx(float(one) * mass / ((mass + 7) / 2), rel=1e-5)
+
+
+class TwoWithout(Processes):
+    """Stands for two processes that see no face."""
+
+    def average(self, value: torch.Tensor) -> torch.Tensor:
+        return value
+
+
+@pytest.mark.parametrize("normalize", ["foreground", "focal"])
+def test_two_processes_without_faces_are_divided_by_one_together(normalize: Normalization) -> None:
+    own, other = outputs(seed=1, images=1, anchors=1), outputs(seed=2, images=1, anchors=1)
+    other.logits[..., 1] = other.logits[..., 0] - 3
+    alone = distillation_losses(own, other, normalize=normalize)
+    together = distillation_losses(own, other, normalize=normalize, processes=TwoWithout(count=2))
+    for one, both in zip(alone, together, strict=True):
+        assert float(both) == pytest.approx(2 * float(one), rel=1e-5)
 
 
 def test_agreement_is_the_share_of_the_teachers_faces_that_the_student_sees() -> None:
