@@ -13,6 +13,7 @@ import typer
 from ffcli.commands.count_params import count_params
 from ffcli.commands.detect import detect
 from ffcli.commands.eval_widerface import eval_widerface
+from ffcli.commands.train import train
 from ffcli.exit_codes import DONE, EPILOG, INPUT, INTERNAL, INTERRUPTED, USAGE, exit_code
 from ffcli.messages import error_line
 from ffcli.process import prepare_process
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("detect", epilog=EPILOG)(detect)
 app.command("eval-widerface", epilog=EPILOG)(eval_widerface)
+app.command("train", epilog=EPILOG)(train)
 app.command("count-params", epilog=EPILOG)(count_params)
 
 

@@ -11,6 +11,11 @@ from ffcore.errors import (
     ModelError,
 )
 
+
+class InterruptedRunError(FeatherFaceError):
+    """A run that was stopped from outside and can go on; the message says how."""
+
+
 DONE, INTERNAL, USAGE, INPUT, MODEL, EXPORT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 EXIT_CODES: dict[int, str] = {
@@ -31,6 +36,7 @@ _BY_ERROR: tuple[tuple[type[FeatherFaceError], int], ...] = (
     (InputError, INPUT),
     (ModelError, MODEL),
     (ExportError, EXPORT),
+    (InterruptedRunError, INTERRUPTED),
 )
 
 

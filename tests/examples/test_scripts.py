@@ -48,6 +48,14 @@ def test_attention_is_drawn_for_every_level(
     assert all(picture.shape == (512, 512, 3) and picture.std() > 10 for picture in pictures)
 
 
+def test_training_from_python_reports_through_callbacks_and_leaves_weights(tmp_path: Path) -> None:
+    printed = run("train_on_your_photos.py", "--epochs", 3, "--size", 64, "--out", tmp_path)
+    assert "step 0: loss" in printed
+    assert "finished after 3 steps" in printed
+    assert "faces found, 1 labelled" in printed
+    assert (tmp_path / "run" / "last.safetensors").exists()
+
+
 @pytest.mark.reference
 def test_the_example_finds_the_astronaut(reference: Path, tmp_path: Path) -> None:
     model = reference / "weights" / "v1_public.pth"
