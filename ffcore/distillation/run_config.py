@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from ffcore.config.layers import Layer, Resolved
+from ffcore.config.layers import Layer, Resolved, resolve
 from ffcore.config.settings import check_choices
 from ffcore.distillation.config import DistillationConfig
-from ffcore.training.run_config import ModelConfig, RunConfig, resolve_run
+from ffcore.training.run_config import ModelConfig, RunConfig, fitted
 
 TeacherRuntime = Literal["auto", "torch", "onnxruntime"]
 
@@ -41,10 +41,9 @@ class DistillationRunConfig(RunConfig):
 
 def resolve_distillation(layers: Sequence[Layer]) -> Resolved[DistillationRunConfig]:
     """A distillation from layers; see `resolve_run`. α goes over as many epochs as the training has."""
-    resolved = resolve_run(layers, DistillationRunConfig())
+    resolved = resolve(DistillationRunConfig(), fitted(layers))
     epochs = resolved.config.train.epochs
     if resolved.config.distillation.alpha.epochs == epochs:
         return resolved
-    return resolve_run(
-        [*layers, Layer("train.epochs", {"distillation.alpha.epochs": epochs})], DistillationRunConfig()
-    )
+    same = Layer("train.epochs", {"distillation.alpha.epochs": epochs})
+    return resolve(DistillationRunConfig(), [*fitted(layers), same])

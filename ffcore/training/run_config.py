@@ -172,11 +172,15 @@ def preset(name: str) -> Layer:
 Run = TypeVar("Run", bound=RunConfig)
 
 
-def resolve_run(layers: Sequence[Layer], defaults: Run = RunConfig()) -> Resolved[Run]:  # type: ignore[assignment]
-    """A run from layers; see `resolve`.
+def resolve_run(layers: Sequence[Layer]) -> Resolved[RunConfig]:
+    """A run from layers; see `resolve` and `fitted`."""
+    return resolve(RunConfig(), fitted(layers))
 
-    A warm-up that nobody chose, apart from a preset, is shortened to a tenth of a training that is shorter
-    than the preset's.
+
+def fitted(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers, and one more where a preset's warm-up does not fit a training that is much shorter.
+
+    Without it, ``--preset v2 --epochs 4`` would be an error: its warm-up alone has 5 epochs.
     """
     chosen = [layer for layer in layers if not layer.origin.startswith("preset ")]
     if not any("train.warmup" in layer.values for layer in chosen):
@@ -184,5 +188,5 @@ def resolve_run(layers: Sequence[Layer], defaults: Run = RunConfig()) -> Resolve
             (x.values["train.epochs"] for x in reversed(layers) if "train.epochs" in x.values), None
         )
         if isinstance(epochs, int) and 0 < epochs < 50:
-            layers = [*layers, Layer("a tenth of the epochs", {"train.warmup": max(0, epochs // 10)})]
-    return resolve(defaults, layers)
+            return [*layers, Layer("a tenth of the epochs", {"train.warmup": max(0, epochs // 10)})]
+    return list(layers)
