@@ -107,7 +107,7 @@ def resolve_resumed(folder: Path, typed: Sequence[Layer]) -> Resolved[RunConfig]
         ConfigError: Something else was typed.
         InputError: There is no such run.
     """
-    _, before = RunFolder.open(folder)
+    _, before = RunFolder.open(folder, RunConfig())
     given = resolve(before, typed)
     had, wanted = flat(before), flat(given.config)
     changed = [name for name in had if had[name] != wanted[name]]

@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "export": FIRST | {"models", "export", "detection"},
     "detection": FIRST | {"models", "detection"},
     "training": FIRST | {"models", "losses", "data", "detection", "evaluation", "training"},
-    "distillation": FIRST | {"models", "losses", "data", "detection", "training", "distillation"},
+    "distillation": FIRST | {"models", "losses", "data", "detection", "export", "training", "distillation"},
     "evaluation": FIRST | {"evaluation", "detection", "models"},
 }
 

@@ -24,6 +24,7 @@ from ffcore.data.reading import Format, read_annotations
 from ffcore.data.report import DataReport, Defect, DefectKind, NoteKind
 from ffcore.data.retinaface import read_retinaface
 from ffcore.data.sample import Sample
+from ffcore.data.unlabelled import read_unlabelled
 from ffcore.data.widerface import read_widerface
 from ffcore.data.yolo import read_yolo
 
@@ -57,6 +58,7 @@ __all__ = [
     "read_annotations",
     "read_coco",
     "read_retinaface",
+    "read_unlabelled",
     "read_widerface",
     "read_yolo",
 ]

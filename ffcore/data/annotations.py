@@ -182,11 +182,14 @@ class AnnotatedImage:
         name: As the labels call it, ``event/name.jpg``.
         path: The file.
         faces: In pixels of the upright image.
+        labelled: Whether the labels name all faces; false where some or all may be missing, so that nothing
+            in the image is known to be background.
     """
 
     name: str
     path: Path
     faces: LabelledFaces
+    labelled: bool = True
 
     @property
     def event(self) -> str:

@@ -82,10 +82,12 @@ def augment(sample: Sample, config: AugmentConfig, *, size: int, rng: np.random.
     Returns:
         (size, size, 3) and the faces whose centre it holds, with boxes cut at the borders of what is seen of
         the photo. Landmarks are not cut: where a point beyond the border lies is known. When no crop
-        holds a whole face, the whole photo is taken.
+        holds a whole face, the whole photo is taken; of a photo without labels any crop will do.
     """
     height, width = sample.image.shape[:2]
-    square = random_square(sample.faces, (height, width), scales=config.crop_scales, rng=rng)
+    square = random_square(
+        sample.faces, (height, width), scales=config.crop_scales, anywhere=not sample.labelled, rng=rng
+    )
     colour = random_colour(config.colour, rng) if config.colour is not None else None
     mirrored = bool(rng.random() < config.mirror)
     method = config.interpolations[int(rng.integers(len(config.interpolations)))]
@@ -143,7 +145,7 @@ def view(
     faces = faces.clipped((left, top, left + columns, top + rows))
     if mirrored:
         image, faces = np.asarray(cv2.flip(image, 1), np.uint8), faces.mirrored(size)
-    return Sample(image=image, faces=faces, names=sample.names)
+    return Sample(image=image, faces=faces, names=sample.names, labelled=sample.labelled)
 
 
 def _placed(start: int, stop: int, side: int, size: int) -> tuple[int, int]:

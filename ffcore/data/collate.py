@@ -28,6 +28,8 @@ class Batch:
             background; zeros for padding.
         is_ignored: (B, I) bool; false for padding.
         names: For each picture the photos that it shows.
+        labelled: (B,) bool: false where labels may be missing, so that nothing in the picture is known to be
+            background; None where all are labelled.
     """
 
     images: Tensor
@@ -36,6 +38,7 @@ class Batch:
     ignored: Tensor
     is_ignored: Tensor
     names: tuple[tuple[str, ...], ...]
+    labelled: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -49,6 +52,7 @@ class Batch:
             ignored=self.ignored.to(device, non_blocking=non_blocking),
             is_ignored=self.is_ignored.to(device, non_blocking=non_blocking),
             names=self.names,
+            labelled=None if self.labelled is None else self.labelled.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> Batch:
@@ -66,6 +70,7 @@ class Batch:
             ignored=self.ignored.pin_memory(),
             is_ignored=self.is_ignored.pin_memory(),
             names=self.names,
+            labelled=None if self.labelled is None else self.labelled.pin_memory(),
         )
 
 
@@ -91,6 +96,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     has_landmarks, _ = _padded([faces.has_landmarks.astype(np.float32) for faces in shown], ())
     weights, _ = _padded([faces.weights for faces in shown], ())
     ignored_boxes, is_ignored = _padded(ignored, (4,))
+    labelled = [sample.labelled for sample in samples]
     return Batch(
         images=torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2),
         targets=Targets(boxes=boxes, landmarks=landmarks, is_face=is_face, has_landmarks=has_landmarks > 0),
@@ -98,6 +104,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         ignored=ignored_boxes,
         is_ignored=is_ignored,
         names=tuple(sample.names for sample in samples),
+        labelled=None if all(labelled) else torch.tensor(labelled),
     )
 
 

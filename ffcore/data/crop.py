@@ -35,6 +35,7 @@ def random_square(
     *,
     scales: Sequence[float],
     rng: np.random.Generator,
+    anywhere: bool = False,
 ) -> Square | None:
     """Draws a square that contains at least one whole face and the centre of it.
 
@@ -44,6 +45,7 @@ def random_square(
         scales: Sides to choose from, as shares of the photo's shorter side. Above 1 the square reaches
             beyond the photo; along a side of the photo that is longer, it stays inside.
         rng: Where chance comes from.
+        anywhere: Whether a square without a face will do too, where none is labelled.
 
     Returns:
         The square, or None when none of 250 fits.
@@ -51,9 +53,13 @@ def random_square(
     Source: `_crop` of the public RetinaFace training code, which draws the same way one by one.
     """
     boxes = faces.boxes[~faces.ignore]
-    if not len(boxes):
-        return None
     height, width = size
+    if not len(boxes):
+        if not anywhere:
+            return None
+        side = max(int(rng.choice(np.asarray(scales)) * min(size)), 1)
+        one = np.array([side])
+        return Square(int(_starts(one, width, rng)[0]), int(_starts(one, height, rng)[0]), side)
     for _ in range(TRIES // _AT_ONCE):
         sides = np.maximum((rng.choice(np.asarray(scales), _AT_ONCE) * min(size)).astype(np.int64), 1)
         lefts, tops = _starts(sides, width, rng), _starts(sides, height, rng)

@@ -88,12 +88,13 @@ class FaceDataset(Dataset[Sample]):
         """A whole photo with its faces, as it was labelled or as small as the cache keeps it."""
         image = self.images[index]
         if self.cache is None:
-            return Sample(image=read_image(image.path), faces=image.faces, names=(image.name,))
+            pixels, faces = read_image(image.path), image.faces
+            return Sample(image=pixels, faces=faces, names=(image.name,), labelled=image.labelled)
         cached = self.cache.read(index)
         faces = image.faces
         if (cached.scale_x, cached.scale_y) != (1, 1):
             faces = faces.moved(scale=(cached.scale_x, cached.scale_y), shift=(0, 0))
-        return Sample(image=cached.image, faces=faces, names=(image.name,))
+        return Sample(image=cached.image, faces=faces, names=(image.name,), labelled=image.labelled)
 
     def _varied(self, index: int, size: int, rng: np.random.Generator) -> Sample:
         return augment(self.photo(index), self.config, size=size, rng=rng)

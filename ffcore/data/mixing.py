@@ -78,7 +78,7 @@ def mixup(first: Sample, second: Sample, *, share: float) -> Sample:
     parts = [
         sample.faces.weighted(part) for sample, part in ((first, share), (second, 1 - share)) if part > 0
     ]
-    return Sample(image=image, faces=LabelledFaces.concatenate(parts), names=first.names + second.names)
+    return _mixture(image, LabelledFaces.concatenate(parts), of=(first, second))
 
 
 def cutmix(first: Sample, second: Sample, *, patch: Rectangle) -> Sample:
@@ -110,7 +110,7 @@ def cutmix(first: Sample, second: Sample, *, patch: Rectangle) -> Sample:
     around = _still_seen(first.faces, 1 - under, shown=~_points_within(first.faces, patch))
     inside = within(second.faces, patch)
     faces = LabelledFaces.concatenate([around, inside])
-    return Sample(image=image, faces=faces, names=first.names + second.names)
+    return _mixture(image, faces, of=(first, second))
 
 
 def mosaic(samples: Sequence[Sample], *, centre: tuple[int, int]) -> Sample:
@@ -148,8 +148,7 @@ def mosaic(samples: Sequence[Sample], *, centre: tuple[int, int]) -> Sample:
         scale = side / width
         faces = sample.faces.moved(scale=(scale, scale), shift=(left, top))
         parts.append(within(faces, (x1, y1, x2, y2)))
-    names = tuple(name for sample in samples for name in sample.names)
-    return Sample(image=image, faces=LabelledFaces.concatenate(parts), names=names)
+    return _mixture(image, LabelledFaces.concatenate(parts), of=samples)
 
 
 def within(faces: LabelledFaces, window: Rectangle) -> LabelledFaces:
@@ -213,6 +212,12 @@ def _still_seen(
     )
     # what is ignored already stays so as long as anything of it is seen
     return seen[np.where(faces.ignore, share > 0, share >= UNSEEN)]
+
+
+def _mixture(image: NDArray[np.uint8], faces: LabelledFaces, *, of: Sequence[Sample]) -> Sample:
+    """What was made of samples; a single one that may lack labels makes it so that all of it may."""
+    names = tuple(name for sample in of for name in sample.names)
+    return Sample(image=image, faces=faces, names=names, labelled=all(sample.labelled for sample in of))
 
 
 def _check_sizes(first: Sample, second: Sample) -> None:

@@ -19,6 +19,7 @@ class Sample:
         image: (H, W, 3) uint8, BGR. Transforms never write into it.
         faces: In pixels of the picture.
         names: The photos that it shows, as their labels call them.
+        labelled: Whether the faces are all that there are, see `AnnotatedImage`.
 
     Raises:
         ConfigError: The picture has another shape or type.
@@ -27,6 +28,7 @@ class Sample:
     image: NDArray[np.uint8]
     faces: LabelledFaces
     names: tuple[str, ...] = ()
+    labelled: bool = True
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

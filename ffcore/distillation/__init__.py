@@ -1,1 +1,1 @@
-"""Parts of distillation: how much the teacher counts."""
+"""Learning from a teacher: its outputs and features beside the labels."""

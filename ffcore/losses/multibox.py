@@ -110,6 +110,7 @@ class MultiBoxLoss:
         *,
         weights: Tensor | None = None,
         ignored: Tensor | None = None,
+        neutral: Tensor | None = None,
     ) -> LossTerms:
         """The loss of a batch.
 
@@ -128,6 +129,7 @@ class MultiBoxLoss:
                 numbers that they are divided by; 1 for all when None.
             ignored: (B, I, 4) float, xyxy relative to the image: anchors that lie in such a box by half or
                 more are no background; a box without area ignores nothing.
+            neutral: (B, A) bool: more anchors that are no background; those of faces stay so.
         """
         config = self.config
         face, positive = self._match(targets, grid)
@@ -150,7 +152,10 @@ class MultiBoxLoss:
         landmark = F.smooth_l1_loss(points, point_target, reduction="none")
         landmark = (landmark.sum(dim=1) * share[known]).sum()
 
-        excluded = None if ignored is None else _in_ignored(ignored, grid)
+        excluded = neutral
+        if ignored is not None:
+            excluded = _in_ignored(ignored, grid)
+            excluded = excluded if neutral is None else excluded | neutral
         if config.class_loss == "hard-negatives":
             classification = self._mined(outputs.logits, positive, place, share, excluded)
         else:

@@ -16,6 +16,7 @@ from ffcore.data.collate import Batch, collate
 from ffcore.data.dataset import FaceDataset, start_worker
 from ffcore.data.reading import read_annotations
 from ffcore.data.report import DataReport
+from ffcore.data.unlabelled import read_unlabelled
 from ffcore.distributed import Processes
 from ffcore.errors import ConfigError
 from ffcore.events import OnEvent, ignore
@@ -38,6 +39,14 @@ class RunData:
     train: tuple[AnnotatedImage, ...]
     validation: tuple[AnnotatedImage, ...]
     report: DataReport
+
+
+def _unlabelled(config: DataConfig, *, check: bool) -> tuple[AnnotatedImage, ...]:
+    return tuple(
+        image
+        for folder in config.unlabelled
+        for image in read_unlabelled(folder, check="pixels" if check else "header").images
+    )
 
 
 def read_data(config: DataConfig, *, seed: int, check: bool = False) -> RunData:
@@ -76,13 +85,14 @@ def read_data(config: DataConfig, *, seed: int, check: bool = False) -> RunData:
         train = tuple(image for image in found.images if image.path.resolve() not in names)
         if not train:
             raise ConfigError("all photos are held back for validation, none is left to learn from")
-        return RunData(train, held, found.report)
+        return RunData(train + _unlabelled(config, check=check), held, found.report)
     count = round(config.holdout * len(found.images))
     if config.holdout and not count and len(found.images) > 1:
         count = 1
     chosen = set(random.Random(seed).sample(range(len(found.images)), count))
     return RunData(
-        train=tuple(image for i, image in enumerate(found.images) if i not in chosen),
+        train=tuple(image for i, image in enumerate(found.images) if i not in chosen)
+        + _unlabelled(config, check=check),
         validation=tuple(image for i, image in enumerate(found.images) if i in chosen),
         report=found.report,
     )

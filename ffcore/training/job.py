@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ffcore.config.settings import apply_settings
 from ffcore.distributed import Processes
 from ffcore.errors import ConfigError, InputError, MissingDependencyError
 from ffcore.events import OnEvent, ignore
+from ffcore.losses.classes import set_prior
 from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.variants import variant_config
 from ffcore.models.weights import load_backbone, load_network
@@ -22,7 +23,7 @@ from ffcore.training.data import RunData, read_data, training_batches, validatio
 from ffcore.training.events import RunStarted
 from ffcore.training.loop import Ending, Look, TrainingLoop
 from ffcore.training.objective import DetectionObjective, Objective
-from ffcore.training.run_config import ModelConfig, RunConfig
+from ffcore.training.run_config import RunConfig
 from ffcore.training.run_folder import BEST, LAST, RunFolder
 from ffcore.training.trainer import Trainer
 from ffcore.training.validation import average_precision, ground_truth_of, validation_terms
@@ -59,6 +60,8 @@ def train(
     threads: int | None = None,
     processes: Processes | None = None,
     make_objective: MakeObjective | None = None,
+    backbone: Path | None = None,
+    facts: Mapping[str, str] | None = None,
     on_event: OnEvent = ignore,
 ) -> TrainingResult:
     """Trains a network.
@@ -73,6 +76,8 @@ def train(
         processes: Who takes part; this process alone when None. Each trains on its own share of each batch.
         make_objective: What is minimised, from network, configuration, processes and device; the detection
             loss when None.
+        backbone: File to take the backbone from, in place of what the configuration says.
+        facts: What else should be known about the weights.
         on_event: Told about everything that happens, on the first process.
 
     Raises:
@@ -89,7 +94,7 @@ def train(
     torch.manual_seed(config.seed)
 
     data = read_data(config.data, seed=config.seed)
-    network = first_network(config.model)
+    network = first_network(config, backbone=backbone)
     objective = (make_objective or detection_objective)(network, config, processes, where)
     plan, loader = training_batches(
         data.train, config, processes=processes, pin=where.type == "cuda", on_event=on_event
@@ -106,6 +111,7 @@ def train(
         facts={
             "trained_on": f"{len(data.train)} photos of {Path(config.data.path).name}",
             "trained_with": f"featherface {__version__}",
+            **(facts or {}),
         },
         processes=processes,
         on_event=on_event,
@@ -135,22 +141,32 @@ def train(
     return TrainingResult(ending, run.path, weights, loop.best, trainer.step)
 
 
-def first_network(config: ModelConfig) -> FeatherFace:
+def first_network(config: RunConfig, *, backbone: Path | None = None) -> FeatherFace:
     """The network of a run before its first step.
+
+    Fresh heads that learn by a focal loss begin with a small probability of faces: all anchors are in that
+    loss, and thousands of wrong guesses would drown the rest.
+
+    Args:
+        config: Of the run.
+        backbone: File to take the backbone from, in place of what the configuration says.
 
     Raises:
         ConfigError: A setting is impossible.
         UnknownModelError: No network has this name.
         CheckpointError: The weights cannot be loaded, or are those of another network.
     """
-    settings = apply_settings(variant_config(config.name), config.settings)
+    model = config.model
+    settings = apply_settings(variant_config(model.name), model.settings)
     network = build_network(settings)
-    if config.backbone is not None:
-        load_backbone(network, config.backbone)
-    if config.weights is not None:
-        given = load_network(config.weights)
+    if config.loss.class_loss != "hard-negatives":
+        set_prior(network.heads)
+    if backbone is not None or model.backbone is not None:
+        load_backbone(network, backbone or str(model.backbone))
+    if model.weights is not None:
+        given = load_network(model.weights)
         if given.config != settings:
-            raise ConfigError(f"{config.weights}: holds another network than {config.name} with its settings")
+            raise ConfigError(f"{model.weights}: holds another network than {model.name} with its settings")
         network.load_state_dict(given.state_dict())
     return network
 
@@ -218,7 +234,7 @@ def _open(
 def _begin(folder: str | Path, config: RunConfig, *, resume: bool, environment: dict[str, Any]) -> None:
     if not resume:
         RunFolder.create(folder, config, environment=environment)
-    elif RunFolder.open(folder)[1] != config:
+    elif RunFolder.open(folder, type(config)())[1] != config:
         raise ConfigError(f"{folder}: was begun with other settings; a run goes on as it began")
 
 

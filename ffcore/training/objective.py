@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,13 @@ from torch.utils.checkpoint import checkpoint
 
 from ffcore.data.collate import Batch
 from ffcore.distributed import Processes
+from ffcore.errors import ConfigError
 from ffcore.geometry.resize import MEAN_BGR
 from ffcore.losses.anchor_grid import AnchorGrid
-from ffcore.losses.multibox import MultiBoxConfig, MultiBoxLoss
+from ffcore.losses.multibox import LossTerms, MultiBoxConfig, MultiBoxLoss
+from ffcore.models.blocks.dropblock import DropBlock
 from ffcore.models.blocks.heads import RawOutputs
-from ffcore.models.featherface import FeatherFace
+from ffcore.models.featherface import FeatherFace, Features
 
 
 class Outcome(NamedTuple):
@@ -32,7 +34,11 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ForwardConfig:
-    """How the network is run in training; none of it changes what is learnt beyond rounding."""
+    """How the network is run in training; all but `dropblock` changes what is learnt by rounding at most.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
 
     amp: bool = False
     """Mixed precision in bfloat16, whose range needs no scaling of the loss."""
@@ -40,6 +46,12 @@ class ForwardConfig:
     """Activations are computed again on the way back instead of kept: less memory, a third more time."""
     compile: bool = False
     """Whether torch.compile makes one program of the network; it takes minutes before the first step."""
+    dropblock: float = 0.0
+    """Share of the pyramid's cells that are left out in patches of 3×3 (0.1 in the documents), below 1."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropblock < 1:
+            raise ConfigError(f"dropblock = {self.dropblock}: a share from 0 to less than 1 is needed")
 
 
 class Objective(nn.Module):
@@ -50,18 +62,37 @@ class Objective(nn.Module):
 
     Args:
         network: What is trained.
+        loss: How its outputs are compared with labelled faces; the published loss when None.
         config: How it is run.
+        processes: Among which batches are divided, so that the loss is that of all of them together. In
+            evaluation mode, each process is on its own.
 
     Attributes:
         network: Likewise.
     """
 
-    def __init__(self, network: FeatherFace, *, config: ForwardConfig | None = None) -> None:
+    def __init__(
+        self,
+        network: FeatherFace,
+        loss: MultiBoxConfig | None = None,
+        *,
+        config: ForwardConfig | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.config = config or ForwardConfig()
+        self._shared, self._alone = MultiBoxLoss(loss, processes=processes), MultiBoxLoss(loss)
         self.register_buffer("mean", torch.tensor(MEAN_BGR).view(3, 1, 1), persistent=False)
         self._grids: dict[tuple[int, int, torch.device], AnchorGrid] = {}
+        if self.config.dropblock:
+            drop = DropBlock(self.config.dropblock)
+
+            def left_out(module: nn.Module, _: object, maps: list[Tensor]) -> list[Tensor]:
+                return [drop.train(module.training)(x) for x in maps]
+
+            network.pyramid_attention.register_forward_hook(left_out)
+        self._whole = torch.compile(_whole) if self.config.compile else _whole
 
     def forward(self, batch: Batch) -> Outcome:
         """The terms of a batch on the device of the network."""
@@ -92,50 +123,61 @@ class Objective(nn.Module):
             self._grids[key] = AnchorGrid.of(height, width, device=batch.images.device)
         return self._grids[key]
 
+    def task(self, batch: Batch, outputs: RawOutputs, *, neutral: Tensor | None = None) -> LossTerms:
+        """The loss against the labels.
+
+        Args:
+            batch: The pictures and their faces.
+            outputs: Of the network for them.
+            neutral: (B, A) bool: anchors that are no background, besides those of photos without labels.
+        """
+        unlabelled = self.neutral(batch)
+        if unlabelled is not None:
+            neutral = unlabelled if neutral is None else neutral | unlabelled
+        loss = self._shared if self.training else self._alone
+        return loss(
+            outputs,
+            batch.targets,
+            self.grid(batch),
+            weights=batch.weights,
+            ignored=batch.ignored,
+            neutral=neutral,
+        )
+
+    def neutral(self, batch: Batch) -> Tensor | None:
+        """(B, A) bool: anchors that are not background though no face is labelled there; None for none."""
+        if batch.labelled is None:
+            return None
+        return ~batch.labelled[:, None].expand(-1, len(self.grid(batch)))
+
+    def run(self, pixels: Tensor) -> tuple[RawOutputs, Features]:
+        """Runs the network as the settings say, with what it computes on its way."""
+        with self.autocast(pixels):
+            if self.config.recompute and torch.is_grad_enabled():
+                return recomputed(self.network, pixels)
+            return self._whole(self.network, pixels)
+
     def autocast(self, pixels: Tensor) -> AbstractContextManager[object]:
         """Mixed precision, where it is wanted, for everything that runs on these pixels."""
         return torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=self.config.amp)
 
 
 class DetectionObjective(Objective):
-    """Raw outputs against labelled faces.
-
-    Args:
-        network: What is trained.
-        loss: Compares; the published loss when None.
-        config: How the network is run.
-        processes: Among which batches are divided, so that the loss is that of all of them together. In
-            evaluation mode, each process is on its own.
-    """
-
-    def __init__(
-        self,
-        network: FeatherFace,
-        loss: MultiBoxConfig | None = None,
-        *,
-        config: ForwardConfig | None = None,
-        processes: Processes | None = None,
-    ) -> None:
-        super().__init__(network, config=config)
-        self._shared, self._alone = MultiBoxLoss(loss, processes=processes), MultiBoxLoss(loss)
-        # not a submodule: its parameters are those of the network already
-        self._run = (torch.compile(network) if self.config.compile else network,)
+    """Raw outputs against labelled faces."""
 
     def forward(self, batch: Batch) -> Outcome:
         """The terms of a batch on the device of the network."""
-        pixels = self.pixels(batch)
-        with self.autocast(pixels):
-            outputs: RawOutputs
-            if self.config.recompute and torch.is_grad_enabled():
-                outputs = recomputed(self.network, pixels)
-            else:
-                outputs = self._run[0](pixels)
-        loss = self._shared if self.training else self._alone
-        terms = loss(outputs, batch.targets, self.grid(batch), weights=batch.weights, ignored=batch.ignored)
-        return Outcome(terms=dict(terms._asdict()), measures={})
+        outputs, _ = self.run(self.pixels(batch))
+        return Outcome(terms=dict(self.task(batch, outputs)._asdict()), measures={})
 
 
-def recomputed(network: FeatherFace, pixels: Tensor) -> RawOutputs:
+def _whole(network: FeatherFace, pixels: Tensor) -> tuple[RawOutputs, Features]:
+    """The network in one go."""
+    features = network.features(pixels)
+    return network.heads(features.context), features
+
+
+def recomputed(network: FeatherFace, pixels: Tensor) -> tuple[RawOutputs, Features]:
     """Runs a network stage by stage and keeps only what goes from one stage to the next.
 
     Args:
@@ -145,19 +187,18 @@ def recomputed(network: FeatherFace, pixels: Tensor) -> RawOutputs:
     Source: Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost, section 3.
     """
 
-    def stage(module: nn.Module, x: object) -> object:
+    def stage(module: nn.Module, x: object) -> Any:
         return checkpoint(
             module, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_statistics(module))
         )
 
-    backbone = stage(network.backbone, pixels)
-    pyramid = stage(network.neck, stage(network.backbone_attention, backbone))
+    backbone: list[Tensor] = stage(network.backbone, pixels)
+    pyramid: list[Tensor] = stage(network.neck, stage(network.backbone_attention, backbone))
     pyramid = stage(network.pyramid_attention, pyramid)
-    context = [stage(ssh, x) for ssh, x in zip(network.context, pyramid, strict=True)]  # type: ignore[call-overload]
-    context = stage(network.context_attention, context)  # type: ignore[assignment]
+    context = [stage(ssh, x) for ssh, x in zip(network.context, pyramid, strict=True)]
+    context = stage(network.context_attention, context)
     context = [stage(shuffle, x) for shuffle, x in zip(network.shuffle, context, strict=True)]
-    outputs: RawOutputs = network.heads(context)
-    return outputs
+    return network.heads(context), Features(backbone=backbone, pyramid=pyramid, context=context)
 
 
 @contextmanager

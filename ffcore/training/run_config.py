@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from ffcore.config.layers import Layer, Resolved, resolve
 from ffcore.config.settings import check_choices
@@ -50,6 +50,8 @@ class DataConfig:
     """File that lists the photos to validate with; without `validation`, among those of `path`."""
     holdout: float = 0.05
     """Share of the photos that is held back when nothing else is said; 0 for no validation at all."""
+    unlabelled: tuple[str, ...] = ()
+    """Folders of photos without labels; only a teacher can make something of them."""
     batch_size: int = 32
     """Samples of a batch on each process, 1 or more."""
     workers: int = 2
@@ -167,11 +169,18 @@ def preset(name: str) -> Layer:
     return Layer(f"preset {name}", PRESETS[name])
 
 
-def resolve_run(layers: Sequence[Layer]) -> Resolved[RunConfig]:
-    """A run from layers; see `resolve`.
+Run = TypeVar("Run", bound=RunConfig)
 
-    A warm-up that nobody chose, apart from a preset, is shortened to a tenth of a training that is shorter
-    than the preset's.
+
+def resolve_run(layers: Sequence[Layer]) -> Resolved[RunConfig]:
+    """A run from layers; see `resolve` and `fitted`."""
+    return resolve(RunConfig(), fitted(layers))
+
+
+def fitted(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers, and one more where a preset's warm-up does not fit a training that is much shorter.
+
+    Without it, ``--preset v2 --epochs 4`` would be an error: its warm-up alone has 5 epochs.
     """
     chosen = [layer for layer in layers if not layer.origin.startswith("preset ")]
     if not any("train.warmup" in layer.values for layer in chosen):
@@ -179,5 +188,5 @@ def resolve_run(layers: Sequence[Layer]) -> Resolved[RunConfig]:
             (x.values["train.epochs"] for x in reversed(layers) if "train.epochs" in x.values), None
         )
         if isinstance(epochs, int) and 0 < epochs < 50:
-            layers = [*layers, Layer("a tenth of the epochs", {"train.warmup": max(0, epochs // 10)})]
-    return resolve(RunConfig(), layers)
+            return [*layers, Layer("a tenth of the epochs", {"train.warmup": max(0, epochs // 10)})]
+    return list(layers)

@@ -15,7 +15,7 @@ from ffcore.errors import InputError
 from ffcore.files import replacing, write_text
 from ffcore.models.featherface import FeatherFace
 from ffcore.models.weights import save_network
-from ffcore.training.run_config import RunConfig
+from ffcore.training.run_config import Run, RunConfig
 
 CONFIG, ENVIRONMENT, METRICS = "config.toml", "environment.json", "metrics.jsonl"
 CHECKPOINT, BEST, LAST = "last.checkpoint", "best.safetensors", "last.safetensors"
@@ -58,8 +58,12 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def open(cls, path: str | Path) -> tuple[RunFolder, RunConfig]:
+    def open(cls, path: str | Path, defaults: Run) -> tuple[RunFolder, Run]:
         """The folder of a run that was begun earlier, and what it is to train.
+
+        Args:
+            path: The folder.
+            defaults: Of the kind of run that it is.
 
         Raises:
             InputError: It is no such folder, or damaged.
@@ -67,7 +71,7 @@ class RunFolder:
         path = Path(path)
         if not (path / CONFIG).is_file():
             raise InputError(f"{path}: is no folder of a training run, {CONFIG} is missing")
-        return cls(path), resolve(RunConfig(), [read_toml(path / CONFIG)]).config
+        return cls(path), resolve(defaults, [read_toml(path / CONFIG)]).config
 
     def write_checkpoint(self, state: Mapping[str, Any]) -> Path:
         """Writes the state of a run.

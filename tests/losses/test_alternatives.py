@@ -11,7 +11,15 @@ from torch import Tensor
 
 from ffcore.errors import ConfigError
 from ffcore.geometry import decode_boxes
-from ffcore.losses import AnchorGrid, LossTerms, MultiBoxConfig, MultiBoxLoss, Targets
+from ffcore.losses import (
+    AnchorGrid,
+    LossTerms,
+    MultiBoxConfig,
+    MultiBoxLoss,
+    Targets,
+    match_anchors,
+    match_anchors_atss,
+)
 from ffcore.losses.boxes import BoxLossKind
 from ffcore.losses.classes import ClassLossKind
 from ffcore.losses.multibox import MatchingKind
@@ -156,3 +164,38 @@ def test_any_image_size_works(config: MultiBoxConfig, size: tuple[int, int]) -> 
     grid = AnchorGrid.of(*size)
     terms = MultiBoxLoss(config)(some_outputs(grid=grid), targets_of(BOX), grid)
     assert all(torch.isfinite(term) for term in terms)
+
+
+@every_config
+@given(seed=st.integers(0, 10_000), count=st.integers(0, 5))
+@settings(max_examples=6, deadline=None)
+def test_only_positive_anchors_are_pulled_to_boxes_and_landmarks(
+    config: MultiBoxConfig, seed: int, count: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    boxes = random_boxes(generator, count, 0.5)
+    known = (torch.rand(count, generator=generator) < 0.5).float() * 2 - 1
+    targets = Targets.from_rows([rows_of(boxes, known)])
+    match = match_anchors_atss if config.matching == "atss" else match_anchors
+    matches = match(targets, GRID)
+    positive = matches.positive[0]
+    marked = positive.clone()
+    marked[positive] = known[matches.face[0, positive]] > 0
+    _, (offsets, logits, points) = gradients(config, some_outputs(seed=seed), targets)
+    assert torch.equal(offsets[0].any(dim=1), positive)
+    assert torch.equal(points[0].any(dim=1), marked)
+    moved = logits[0].any(dim=1)
+    assert moved[positive].all()
+    mined = min(7 * int(positive.sum()), int((~positive).sum()), len(GRID) - 1)
+    wanted = mined if config.class_loss == "hard-negatives" else int((~positive).sum())
+    assert int(moved[~positive].sum()) == wanted
+
+
+@every_config
+def test_half_precision_outputs_give_nearly_the_same_loss(config: MultiBoxConfig) -> None:
+    outputs, targets = some_outputs(), targets_of(TWO)
+    halves = RawOutputs(*(tensor.to(torch.bfloat16) for tensor in outputs))
+    exact = MultiBoxLoss(config)(RawOutputs(*(tensor.float() for tensor in halves)), targets, GRID)
+    found = MultiBoxLoss(config)(halves, targets, GRID)
+    assert found.total.dtype == torch.float32
+    torch.testing.assert_close(tuple(found), tuple(exact), rtol=1e-2, atol=1e-3)

@@ -19,7 +19,8 @@ from ffcore.events import Event
 from ffcore.training import run_folder
 from ffcore.training.events import RolledBack, RunStarted, Saved, StepDone, Validated
 from ffcore.training.health import DivergedError
-from ffcore.training.job import TrainingResult, train
+from ffcore.training.job import train
+from ffcore.training.run_config import RunConfig
 from ffcore.training.run_folder import CHECKPOINT, METRICS, RunFolder
 from ffcore.training.trainer import Trainer
 from tests.training.toy_data import toy_config, write_photos
@@ -27,7 +28,7 @@ from tests.training.toy_data import toy_config, write_photos
 ROOT = Path(__file__).parents[2]
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """Stands for a process that is gone."""
 
 
@@ -58,7 +59,7 @@ def at_step(number: int, act: Callable[[], None]) -> Callable[[Event], None]:
 
 
 def vanish() -> None:
-    raise Interrupted
+    raise InterruptedRunError
 
 
 def test_a_run_leaves_configuration_environment_record_and_weights(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_a_run_leaves_configuration_environment_record_and_weights(tmp_path: Pat
     assert result.ending == "finished"
     assert result.steps == 9  # 6 photos, 2 a batch, 3 epochs
     assert result.weights == tmp_path / "run" / "best.safetensors"
-    assert RunFolder.open(tmp_path / "run")[1] == config
+    assert RunFolder.open(tmp_path / "run", RunConfig())[1] == config
     about = json.loads((tmp_path / "run" / "environment.json").read_text(encoding="utf-8"))
     assert about["torch"] == torch.__version__
     record = RunFolder(tmp_path / "run").read_record()
@@ -102,7 +103,7 @@ def test_a_run_that_died_in_the_middle_of_an_epoch_ends_as_if_undisturbed(
     data = write_photos(tmp_path / "data")
     config = toy_config(data, train__ema=0.9, data__workers=workers, safety__save_minutes=1e-9)
     train(config, tmp_path / "whole", device="cpu")
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         train(config, tmp_path / "run", device="cpu", on_event=at_step(step, vanish))
     with (tmp_path / "run" / METRICS).open("a", encoding="utf-8") as record:
         record.write('{"kind": "step", "st')  # what a killed process leaves
@@ -232,7 +233,7 @@ def test_it_goes_back_to_the_last_good_state_with_a_lower_rate_where_that_is_wan
     record = RunFolder(tmp_path / "run").read_record()
     assert [line["step"] for line in record if line["kind"] == "step"] == list(range(9))
     rates = {line["step"]: line["rate"] for line in record if line["kind"] == "step"}
-    assert rates[3] == pytest.approx(config.train.rate_at(3, steps_per_epoch=3) / 4)
+    assert rates[3] == pytest.approx(config.train.rate_at(3, steps_per_epoch=3) / 4, rel=1e-5)
     assert sum(line["kind"] == "rollback" for line in record) >= 1
 
 
@@ -301,17 +302,3 @@ def test_checkpoints_in_the_middle_of_an_epoch_come_by_time(tmp_path: Path) -> N
         config = toy_config(data, safety__save_minutes=minutes)
         train(config, tmp_path / name, device="cpu", on_event=events.append)
         assert sum(isinstance(event, Saved) for event in events) == expected
-
-
-def test_eight_photos_can_be_learnt_by_heart(tmp_path: Path) -> None:
-    config = toy_config(
-        write_photos(tmp_path / "data"),
-        data__holdout=0.0,
-        data__validation=str(tmp_path / "data"),
-        data__batch_size=8,
-    )
-    assert isinstance(config.seed, int)  # the training itself: see test_overfitting.py
-
-
-def result_of(result: TrainingResult) -> tuple[str, int]:
-    return result.ending, result.steps

@@ -177,6 +177,20 @@ def test_activations_computed_again_give_the_same_training_to_the_bit() -> None:
     assert same(*weights)  # running statistics and counters among them
 
 
+def test_patches_are_left_out_in_training_and_never_in_use() -> None:
+    module = objective(ForwardConfig(dropblock=0.3))
+    seen: list[float] = []
+    module.network.context[0].register_forward_hook(
+        lambda _, args, __: seen.append(float((args[0] == 0).float().mean()))
+    )
+    Trainer(module, TrainConfig(epochs=2), batches_per_epoch=1).train_batch(batch(0))
+    module.eval()
+    with torch.no_grad():
+        module(batch(0))
+    assert seen[0] > 0.2
+    assert seen[1] < 0.1
+
+
 def test_held_statistics_stay_and_weights_do_not() -> None:
     trainer = Trainer(objective(), TrainConfig(epochs=2, frozen_norm=True), batches_per_epoch=1)
     before = weights_of(trainer)
