@@ -298,7 +298,7 @@ def _progress(state: TrainingState, run: RunStarted, width: int) -> Table:
         f"epoch {state.epoch + 1}/{run.epochs}",
         ProgressBar(total=run.batches, completed=state.batch + 1, width=bar),
         f"{state.batch + 1:,}/{run.batches:,}",
-        f"{duration(state.epoch_seconds_left)} left" if state.batch + 1 < run.batches else _after_steps(run),
+        f"{duration(state.epoch_seconds_left)} left" if state.batch + 1 < run.batches else _after_steps(state),
     )
     table.add_row(
         "all epochs",
@@ -309,8 +309,8 @@ def _progress(state: TrainingState, run: RunStarted, width: int) -> Table:
     return table
 
 
-def _after_steps(run: RunStarted) -> str:
-    return "validating …" if run.held_back else "saving …"
+def _after_steps(state: TrainingState) -> str:
+    return "validating …" if state.validating else "saving …"
 
 
 def _pace(state: TrainingState) -> str:

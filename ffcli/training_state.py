@@ -18,6 +18,7 @@ from ffcore.training.events import (
     StepDone,
     Unhealthy,
     Validated,
+    ValidationStarted,
 )
 from ffcore.training.run_folder import RunFolder
 
@@ -114,6 +115,7 @@ class TrainingState:
         self.best: Validated | None = None
         self.saved: tuple[Saved, float] | None = None
         self.rollbacks = 0
+        self.validating = False
         self.messages: deque[str] = deque(maxlen=3)
 
     def on_event(self, event: Event) -> str | None:
@@ -141,8 +143,10 @@ class TrainingState:
                 self._take_step(event)
             case Unhealthy():
                 line = self._take_finding(event)
+            case ValidationStarted():
+                self.validating = True
             case Validated():
-                self.last = event
+                self.last, self.validating = event, False
                 self.best = event if event.best else self.best
             case Saved():
                 self.saved = (event, self.clock())

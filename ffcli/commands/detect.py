@@ -74,8 +74,9 @@ def detect(
     Results go to stdout, everything else to stderr. A file that cannot be read is named; the others go
     on, and the exit code is 3.
 
-    Example: featherface detect photo.jpg --model v1.safetensors --out faces
+    Example: featherface detect photo.jpg --out faces
     """
+    from ffcli.messages import note_if_shipped
     from ffcli.render import Reporter
     from ffcli.results import printer
     from ffcore.detection import FaceDetector
@@ -94,6 +95,8 @@ def detect(
         settings["max_side"] = max_side or None
     if size is not None:
         settings["size"] = parse_size(size)
+    if not quiet:
+        note_if_shipped(model)
     detector = FaceDetector.load(model, device=device, threads=threads, **settings)
 
     names = [line for name in sources for line in (_stdin_names() if name == "-" else [name])]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ffcli.exit_codes import INPUT
-from ffcli.messages import error_line
+from ffcli.messages import error_line, note_if_shipped
 from ffcli.options import AsJson, Device, Threads, parse_size
 
 
@@ -127,6 +127,8 @@ def eval_widerface(
                 raise ConfigError("several processes need a common place: give --save-predictions")
             folder = save_predictions or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             report = stack.enter_context(ProgressLine(show=not quiet and group.first))
+            if not quiet and group.first:
+                note_if_shipped(model)
             evaluation = evaluate_detector(
                 model,
                 conditions,

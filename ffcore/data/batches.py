@@ -85,7 +85,10 @@ class BatchPlan:
         rest = count % whole
         self._count = count // whole + (not drop_last and rest >= world_size)
         if self._count == 0:
-            raise ConfigError(f"{count} images fill no batch of {batch_size} on {world_size} processes")
+            raise ConfigError(
+                f"{count} images fill no batch of {batch_size} on {world_size} "
+                f"{'process' if world_size == 1 else 'processes'}; take a smaller batch size"
+            )
 
     def set_epoch(self, epoch: int, *, first_batch: int = 0) -> None:
         """Chooses the epoch that is gone through next.

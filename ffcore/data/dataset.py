@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 
 import cv2
@@ -120,6 +121,10 @@ class FaceDataset(Dataset[Sample]):
 
 
 def start_worker(_: int) -> None:
-    """What each worker of a loader should run first (``worker_init_fn``): one thread for OpenCV."""
+    """What each worker of a loader should run first (``worker_init_fn``).
+
+    OpenCV gets one thread, and Ctrl-C is left to the process that the worker belongs to, which ends it.
+    """
     # by default every worker would start as many threads as there are cores
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,7 +9,7 @@ from typing import Literal
 from ffcore import filetype
 from ffcore.detection.backend import Backend
 from ffcore.detection.facts import DetectorFacts
-from ffcore.detection.shipped import shipped_weights
+from ffcore.detection.shipped import shipped_file, shipped_weights
 from ffcore.errors import CheckpointError, ConfigError, MissingDependencyError
 
 ONNX_SUFFIXES = (".onnx",)
@@ -64,7 +64,8 @@ def weights_file(source: str | Path) -> Path:
     """The file that is meant: an existing one, or that of weights that come with the package.
 
     Args:
-        source: A path or a name.
+        source: A path; the name of a network, ``v2``, for its ONNX file; or the name of a shipped file,
+            ``v2.onnx``, where no such file lies.
 
     Raises:
         CheckpointError: A path that leads to no file.
@@ -79,9 +80,11 @@ def weights_file(source: str | Path) -> Path:
         return path
     if is_folder:
         raise CheckpointError(source, "is a folder; give a file of weights")
+    if shipped := shipped_file(str(source)):
+        return shipped
     if isinstance(source, Path) or path.suffix in (*ONNX_SUFFIXES, *TORCH_SUFFIXES) or len(path.parts) != 1:
         raise CheckpointError(source, "there is no such file")
-    return shipped_weights(source)
+    return shipped_weights(source).onnx
 
 
 def _fitting_backend(path: Path) -> Literal["onnxruntime", "torch"]:

@@ -88,6 +88,17 @@ class Unhealthy(Event):
 
 
 @dataclass(frozen=True)
+class ValidationStarted(Event):
+    """The network is about to be looked at; no step is taken meanwhile.
+
+    Args:
+        epoch: From 0; the one that has just ended.
+    """
+
+    epoch: int
+
+
+@dataclass(frozen=True)
 class Validated(Event):
     """The network was looked at.
 

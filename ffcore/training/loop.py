@@ -23,7 +23,15 @@ from ffcore.distributed import Processes
 from ffcore.events import OnEvent
 from ffcore.models.featherface import FeatherFace
 from ffcore.training.early_stopping import EarlyStopping
-from ffcore.training.events import EpochStarted, RolledBack, Saved, StepDone, Unhealthy, Validated
+from ffcore.training.events import (
+    EpochStarted,
+    RolledBack,
+    Saved,
+    StepDone,
+    Unhealthy,
+    Validated,
+    ValidationStarted,
+)
 from ffcore.training.health import DivergedError
 from ffcore.training.run_config import RunConfig
 from ffcore.training.run_folder import BEST, LAST, RunFolder
@@ -148,6 +156,8 @@ class TrainingLoop:
                     self._over = True
                 good = self._snapshot()
                 self._save()
+                if self.trainer.step < total and not self._over and self._somebody(interrupted.is_set()):
+                    return "interrupted"
         if self._processes.first:
             with self._averaged():
                 self.folder.write_weights(LAST, self.trainer.network, self._known())
@@ -199,6 +209,7 @@ class TrainingLoop:
         if self._look is None or ((epoch + 1) % self.config.validation.interval and not last):
             return False
         begun = time.monotonic()
+        self._tell(ValidationStarted(epoch))
         look = None
         if self._processes.first:
             with self._averaged():

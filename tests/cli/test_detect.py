@@ -216,7 +216,7 @@ def test_a_wrong_model_is_one_line_that_says_what_it_is(
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("v2", "no weights of 'v2' come with this version"),
+        ("v1", "no weights of 'v1' come with this version"),
         ("v3", "neither a file nor the name of a network"),
         ("missing/v1.pth", "no such file"),
     ],
