@@ -298,7 +298,9 @@ def _progress(state: TrainingState, run: RunStarted, width: int) -> Table:
         f"epoch {state.epoch + 1}/{run.epochs}",
         ProgressBar(total=run.batches, completed=state.batch + 1, width=bar),
         f"{state.batch + 1:,}/{run.batches:,}",
-        f"{duration(state.epoch_seconds_left)} left" if state.batch + 1 < run.batches else _after_steps(state),
+        _after_steps(state)
+        if state.batch + 1 == run.batches
+        else f"{duration(state.epoch_seconds_left)} left",
     )
     table.add_row(
         "all epochs",
