@@ -12,13 +12,23 @@ from typing import TYPE_CHECKING, Any
 from ffcore._version import __version__
 
 if TYPE_CHECKING:
+    from ffcore.config.layers import Layer as Layer
     from ffcore.config.network import NetworkConfig as NetworkConfig
+    from ffcore.data.augment import AugmentConfig as AugmentConfig
+    from ffcore.data.batches import BatchPlan as BatchPlan
+    from ffcore.data.dataset import FaceDataset as FaceDataset
+    from ffcore.data.mixing import MixConfig as MixConfig
+    from ffcore.data.reading import read_annotations as read_annotations
     from ffcore.detection.detector import Detection as Detection
     from ffcore.detection.detector import FaceDetector as FaceDetector
     from ffcore.detection.hold import hold_faces as hold_faces
     from ffcore.detection.job import Outputs as Outputs
     from ffcore.detection.job import detect_sources as detect_sources
     from ffcore.detection.options import DetectorOptions as DetectorOptions
+    from ffcore.distillation.job import distill as distill
+    from ffcore.distillation.objective import DistillationObjective as DistillationObjective
+    from ffcore.distillation.run_config import DistillationRunConfig as DistillationRunConfig
+    from ffcore.distillation.run_config import resolve_distillation as resolve_distillation
     from ffcore.errors import CheckpointError as CheckpointError
     from ffcore.errors import ConfigError as ConfigError
     from ffcore.errors import ExportError as ExportError
@@ -59,15 +69,34 @@ if TYPE_CHECKING:
     from ffcore.models.weights import load_network as load_network
     from ffcore.models.weights import read_checkpoint as read_checkpoint
     from ffcore.models.weights import save_network as save_network
+    from ffcore.training.events import StepDone as StepDone
+    from ffcore.training.events import Validated as Validated
+    from ffcore.training.health import DivergedError as DivergedError
+    from ffcore.training.job import TrainingResult as TrainingResult
+    from ffcore.training.job import train as train
+    from ffcore.training.objective import DetectionObjective as DetectionObjective
+    from ffcore.training.plots import plot_run as plot_run
+    from ffcore.training.run_config import RunConfig as RunConfig
+    from ffcore.training.run_config import preset as preset
+    from ffcore.training.run_config import resolve_run as resolve_run
+    from ffcore.training.tensorboard import TensorBoardWriter as TensorBoardWriter
+    from ffcore.training.trainer import Trainer as Trainer
 
 _HOME: dict[str, str] = {
     "AnchorGrid": "ffcore.losses.anchor_grid",
+    "AugmentConfig": "ffcore.data.augment",
+    "BatchPlan": "ffcore.data.batches",
     "CheckpointError": "ffcore.errors",
     "ConfigError": "ffcore.errors",
     "Detection": "ffcore.detection.detector",
+    "DetectionObjective": "ffcore.training.objective",
     "DetectorOptions": "ffcore.detection.options",
+    "DistillationObjective": "ffcore.distillation.objective",
+    "DistillationRunConfig": "ffcore.distillation.run_config",
+    "DivergedError": "ffcore.training.health",
     "EvaluationResult": "ffcore.evaluation.result",
     "ExportError": "ffcore.errors",
+    "FaceDataset": "ffcore.data.dataset",
     "FaceDetector": "ffcore.detection.detector",
     "Faces": "ffcore.faces",
     "FeatherFace": "ffcore.models.featherface",
@@ -75,21 +104,30 @@ _HOME: dict[str, str] = {
     "ImageError": "ffcore.errors",
     "InputError": "ffcore.errors",
     "LANDMARK_NAMES": "ffcore.faces",
+    "Layer": "ffcore.config.layers",
     "MissingDependencyError": "ffcore.errors",
+    "MixConfig": "ffcore.data.mixing",
     "ModelError": "ffcore.errors",
     "MultiBoxConfig": "ffcore.losses.multibox",
     "MultiBoxLoss": "ffcore.losses.multibox",
     "NetworkConfig": "ffcore.config.network",
     "Outputs": "ffcore.detection.job",
     "PROTOCOLS": "ffcore.evaluation.protocols",
+    "RunConfig": "ffcore.training.run_config",
+    "StepDone": "ffcore.training.events",
     "Targets": "ffcore.losses.targets",
+    "TensorBoardWriter": "ffcore.training.tensorboard",
+    "Trainer": "ffcore.training.trainer",
+    "TrainingResult": "ffcore.training.job",
     "UnknownModelError": "ffcore.errors",
     "VARIANTS": "ffcore.models.variants",
+    "Validated": "ffcore.training.events",
     "align_face": "ffcore.geometry.alignment",
     "anchors": "ffcore.geometry.anchors",
     "anonymize": "ffcore.images.anonymize",
     "build_network": "ffcore.models.featherface",
     "detect_sources": "ffcore.detection.job",
+    "distill": "ffcore.distillation.job",
     "draw_faces": "ffcore.images.draw",
     "evaluate": "ffcore.evaluation.scoring",
     "evaluate_detector": "ffcore.evaluation.job",
@@ -99,13 +137,19 @@ _HOME: dict[str, str] = {
     "hold_faces": "ffcore.detection.hold",
     "load_backbone": "ffcore.models.weights",
     "load_network": "ffcore.models.weights",
+    "plot_run": "ffcore.training.plots",
+    "preset": "ffcore.training.run_config",
     "profile": "ffcore.models.profile",
     "protocol": "ffcore.evaluation.protocols",
+    "read_annotations": "ffcore.data.reading",
     "read_checkpoint": "ffcore.models.weights",
     "read_ground_truth": "ffcore.evaluation.any_ground_truth",
     "read_image": "ffcore.images.decode",
     "read_predictions": "ffcore.evaluation.predictions",
+    "resolve_distillation": "ffcore.distillation.run_config",
+    "resolve_run": "ffcore.training.run_config",
     "save_network": "ffcore.models.weights",
+    "train": "ffcore.training.job",
     "write_image": "ffcore.images.encode",
     "write_report": "ffcore.evaluation.report",
 }
