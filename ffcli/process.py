@@ -14,6 +14,9 @@ def prepare_process() -> None:
     # What is wrong with a video is said by us, in one line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # Threads that spin while they wait for each other starve whatever else wants a core: the workers that
+    # prepare batches, first of all.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _open_closed_streams() -> None:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Read by torch when it is loaded, here and in processes that tests start. With more threads than free cores,
+# threads that wait for each other make small networks twenty times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REFERENCE = os.environ.get("FEATHERFACE_REFERENCE")
 
 
