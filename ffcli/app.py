@@ -12,6 +12,7 @@ import typer
 
 from ffcli.commands.count_params import count_params
 from ffcli.commands.detect import detect
+from ffcli.commands.distill import distill
 from ffcli.commands.eval_widerface import eval_widerface
 from ffcli.commands.train import train
 from ffcli.exit_codes import DONE, EPILOG, INPUT, INTERNAL, INTERRUPTED, USAGE, exit_code
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command("detect", epilog=EPILOG)(detect)
 app.command("eval-widerface", epilog=EPILOG)(eval_widerface)
 app.command("train", epilog=EPILOG)(train)
+app.command("distill", epilog=EPILOG)(distill)
 app.command("count-params", epilog=EPILOG)(count_params)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from types import TracebackType
 from typing import Self
@@ -20,7 +20,9 @@ from rich.text import Text
 
 from ffcli.messages import note_line
 from ffcli.render import console_for
+from ffcli.training_report import teacher_line
 from ffcli.training_state import Series, TrainingState
+from ffcore.distillation.job import TeacherScored
 from ffcore.events import Event
 from ffcore.training.events import EpochStarted, RunStarted, StepDone, Validated
 from ffcore.training.health import LOSS_HIGH, NORM_HIGH, NORM_LOW
@@ -35,6 +37,7 @@ _LINE_SECONDS, _LATER_SECONDS, _LATER = (
     600.0,
 )  # between plain lines, and when it becomes less often
 _NAME, _NUMBER, _TREND = 16, 9, 32  # columns of a name, of a number, and of a trend at most
+_SET_IN = "  "  # before the name of a part of a sum
 _BLOCKS, _PLAIN_BLOCKS = "▁▂▃▄▅▆▇█", "_.-=+*#"
 
 
@@ -88,6 +91,8 @@ class Lines(Display):
         if line is not None:
             self.say(line)
         match event:
+            case TeacherScored():
+                self.say(teacher_line(event))
             case RunStarted():
                 self.say(f"{headline(event)}; {event.folder}")
                 if event.first_step:
@@ -127,7 +132,7 @@ class Lines(Display):
     def _step_line(self) -> str:
         state = self.state
         assert state.run is not None
-        terms = " ".join(f"{name} {_number(each.now)}" for name, each in state.terms.items())
+        terms = " ".join(f"{name} {_number(each.now)}" for name, each in _all_series(state))
         return (
             f"{self._where()} step {state.batch + 1}/{state.run.batches}: {terms}, gradient "
             f"{_number(state.gradient.now)}, rate {state.rate:.2e}, {state.images_per_second:.1f} images/s, "
@@ -136,7 +141,7 @@ class Lines(Display):
 
     def _epoch_line(self) -> str:
         state = self.state
-        terms = " ".join(f"{name} {_number(each.mean)}" for name, each in state.terms.items())
+        terms = " ".join(f"{name} {_number(each.mean)}" for name, each in _all_series(state))
         line = (
             f"{self._where()}, mean of {len(_longest(state.terms)):,} steps: {terms}, gradient median "
             f"{_number(state.gradient.median)} max {_number(state.gradient.largest)}"
@@ -196,14 +201,28 @@ class _Frame:
         self._state, self._lock, self._stopping = state, lock, stopping
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        with self._lock:
-            yield draw(
-                self._state, width=options.max_width, ascii_only=options.ascii_only, stopping=self._stopping
+        def drawn(*, compact: bool) -> RenderableType:
+            return draw(
+                self._state,
+                width=options.max_width,
+                ascii_only=options.ascii_only,
+                stopping=self._stopping,
+                compact=compact,
             )
+
+        with self._lock:
+            whole = drawn(compact=False)
+            fits = len(console.render_lines(whole, options, pad=False)) <= options.max_height
+            yield whole if fits else drawn(compact=True)
 
 
 def draw(
-    state: TrainingState, *, width: int, ascii_only: bool = False, stopping: bool = False
+    state: TrainingState,
+    *,
+    width: int,
+    ascii_only: bool = False,
+    stopping: bool = False,
+    compact: bool = False,
 ) -> RenderableType:
     """The picture of a training.
 
@@ -212,6 +231,7 @@ def draw(
         width: Columns.
         ascii_only: Whether the terminal has no block characters.
         stopping: Whether Ctrl-C was pressed.
+        compact: Whether to do without blank lines and without the parts of sums, for a low terminal.
     """
     if state.run is None:
         return _preparing(state, width)
@@ -221,13 +241,13 @@ def draw(
         Text(str(state.run.folder), style="dim", overflow="ellipsis", no_wrap=True),
         _progress(state, state.run, width),
         Text(_pace(state), overflow="ellipsis", no_wrap=True),
-        Text(),
-        _terms(state, trend, ascii_only),
-        Text(),
-        _gradient(state, trend, ascii_only),
-        Text(),
-        _validations(state, state.run),
     ]
+    for part in (
+        _terms(state, trend, ascii_only, compact=compact),
+        _gradient(state, trend, ascii_only),
+        _validations(state, state.run),
+    ):
+        parts += [part] if compact else [Text(), part]
     if state.saved is not None:
         event, moment = state.saved
         ago = duration(state.clock() - moment)
@@ -280,7 +300,8 @@ def sparkline(values: list[float], width: int, *, ascii_only: bool = False) -> s
 
 def _preparing(state: TrainingState, width: int) -> RenderableType:
     if state.preparing is None:
-        return Text("reading labels …", style="dim")
+        reading = Text("reading labels …", style="dim")
+        return reading if state.teacher is None else Group(Text(teacher_line(state.teacher)), reading)
     what, done, total = state.preparing
     table = _grid()
     table.add_row(
@@ -319,27 +340,44 @@ def _pace(state: TrainingState) -> str:
     parts = [f"{state.images_per_second:.1f} images/s", f"rate {state.rate:.2e}"]
     if state.memory is not None:
         parts.append(f"memory {state.memory / 1e9:.2f} GB")
-    parts += [f"{name} {value:.3g}" for name, value in state.settings.items()]
+    # what is measured at each step has a line of its own
+    parts += [f"{name} {value:.3g}" for name, value in state.settings.items() if name not in state.measures]
     if state.rollbacks:
         parts.append(f"went back {state.rollbacks} ×")
     return " · ".join(parts)
 
 
-def _terms(state: TrainingState, trend: int, ascii_only: bool) -> Table:
+def _terms(state: TrainingState, trend: int, ascii_only: bool, *, compact: bool) -> Table:
     held_back = state.last.terms if state.last is not None else {}
     table = _columns("loss", "now", "mean", "held back", trend="trend" if trend else "")
-    # the sum first, it is what is looked at
-    for name in sorted(state.terms, key=lambda name: name != "total"):
+    for name, label in _in_order(state.terms):
+        if compact and label.startswith(_SET_IN):
+            continue
         series = state.terms[name]
         style = "bold red" if series.now is not None and not series.now <= LOSS_HIGH else ""
         table.add_row(
-            Text(name, style="bold" if name == "total" else ""),
+            Text(label, style="bold" if name == "total" else ""),
             Text(_number(series.now), style=style),
             _number(series.mean),
             _number(held_back.get(name)),
             Text(sparkline(series.trend.points, trend, ascii_only=ascii_only), style="cyan"),
         )
+    for name, series in state.measures.items():
+        curve = sparkline(series.trend.points, trend, ascii_only=ascii_only)
+        table.add_row(name, _number(series.now), _number(series.mean), "", Text(curve, style="green"))
     return table
+
+
+def _in_order(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Names of terms and how they are shown: a sum, then its parts set in."""
+    rest = [name for name in names if name not in ("total", "task", "distill", "feature")]
+    taught = [name for name in rest if name.startswith("distill_")]
+    own = [name for name in rest if name not in taught]
+    if "task" not in names:
+        return [(name, name) for name in ("total", *own) if name in names]
+    shown = [("total", "total"), ("task", "task"), *((name, _SET_IN + name) for name in own)]
+    shown += [("distill", "distill"), *((name, _SET_IN + name.removeprefix("distill_")) for name in taught)]
+    return [(name, label) for name, label in [*shown, ("feature", "feature")] if name in names]
 
 
 def _gradient(state: TrainingState, trend: int, ascii_only: bool) -> Group:
@@ -362,19 +400,26 @@ def _gradient(state: TrainingState, trend: int, ascii_only: bool) -> Group:
 def _validations(state: TrainingState, run: RunStarted) -> RenderableType:
     if not run.held_back:
         return Text("no photos are held back: there is no validation", style="dim")
-    if state.last is None:
+    scored = state.last or state.teacher
+    if scored is None:
         return Text("not validated yet", style="dim")
-    table = _columns("validation", "loss", *map(_subset, state.last.ap))
+    subsets = list(scored.ap)
+    table = _columns("validation", "loss", *map(_subset, subsets))
+    if state.teacher is not None:
+        table.add_row(f"teacher {state.teacher.name}", "", *_percent(state.teacher.ap, subsets), style="dim")
     for name, seen in (("last", state.last), ("best", state.best)):
         if seen is not None:
-            aps = [f"{100 * seen.ap[key]:.2f}" if key in seen.ap else "" for key in state.last.ap]
             table.add_row(
                 f"{name}, epoch {seen.epoch + 1}",
                 _number(seen.terms.get("total")),
-                *aps,
+                *_percent(seen.ap, subsets),
                 style="bold" if name == "best" else "",
             )
     return table
+
+
+def _percent(ap: Mapping[str, float], subsets: list[str]) -> list[str]:
+    return [f"{100 * ap[name]:.2f}" if name in ap else "" for name in subsets]
 
 
 def _grid() -> Table:
@@ -425,6 +470,12 @@ def _validation_line(seen: Validated) -> str:
     best = ", the best so far" if seen.best else ""
     loss = _number(seen.terms.get("total"))
     return f"validation after epoch {seen.epoch + 1}: loss {loss}{aps}{best} ({duration(seen.seconds)})"
+
+
+def _all_series(state: TrainingState) -> Iterator[tuple[str, Series]]:
+    """Terms and measures, as a line of text has them."""
+    yield from state.terms.items()
+    yield from state.measures.items()
 
 
 def _longest(terms: Mapping[str, Series]) -> list[float]:

@@ -17,6 +17,7 @@ from ffcore.training.run_folder import BEST, CHECKPOINT, LAST, METRICS
 
 if TYPE_CHECKING:
     from ffcore.data.report import DataReport
+    from ffcore.distillation.job import TeacherScored
     from ffcore.training.data import RunData
     from ffcore.training.health import DivergedError
     from ffcore.training.job import TrainingResult
@@ -51,8 +52,12 @@ def print_data(data: RunData) -> None:
     """What was found in the labels and photos."""
     console = console_for("stdout")
     report = data.report
-    learn, held = f"{len(data.train):,} to learn from", f"{len(data.validation):,} held back"
+    unlabelled = _unlabelled(data)
+    learn = f"{len(data.train) - unlabelled:,} to learn from"
+    held = f"{len(data.validation):,} held back"
     console.print(Text(f"{report.images:,} photos can be used, {learn}, {held}"))
+    if unlabelled:
+        console.print(Text(f"{unlabelled:,} photos without labels besides"))
     with_landmarks = f"{report.faces_with_landmarks:,} with landmarks"
     console.print(Text(f"{report.faces:,} faces, {with_landmarks}"))
     if report.notes:
@@ -85,6 +90,7 @@ def data_document(data: RunData) -> dict[str, Any]:
     return {
         "photos": report.images,
         "learnt_from": len(data.train),
+        "unlabelled": _unlabelled(data),
         "held_back": len(data.validation),
         "faces": report.faces,
         "faces_with_landmarks": report.faces_with_landmarks,
@@ -94,7 +100,9 @@ def data_document(data: RunData) -> dict[str, Any]:
     }
 
 
-def print_result(result: TrainingResult, *, epochs: int, plots: list[Path]) -> None:
+def print_result(
+    result: TrainingResult, *, epochs: int, plots: list[Path], teacher: TeacherScored | None = None
+) -> None:
     """How a run ended, what it left, and what to do next."""
     console = console_for("stdout")
     console.print(Text(f"{result.ending} after {result.steps:,} steps of at most {epochs:,} epochs"))
@@ -102,6 +110,8 @@ def print_result(result: TrainingResult, *, epochs: int, plots: list[Path]) -> N
         aps = "".join(f", AP {name} {100 * value:.2f}" for name, value in result.best.ap.items())
         loss = f"loss {result.best.terms['total']:.4f}" if "total" in result.best.terms else ""
         console.print(Text(f"best validation: {loss}{aps}", style="bold"))
+    if teacher is not None:
+        console.print(Text(teacher_line(teacher)))
     left = {
         BEST: "weights of the best validation",
         LAST: "weights of the last step",
@@ -117,6 +127,12 @@ def print_result(result: TrainingResult, *, epochs: int, plots: list[Path]) -> N
         console.print(Text(f"next: {command}"))
 
 
+def teacher_line(teacher: TeacherScored) -> str:
+    """What the teacher can do, as validations have it."""
+    aps = ", ".join(f"AP {name} {100 * value:.2f}" for name, value in teacher.ap.items())
+    return f"teacher {teacher.name} on the same photos: {aps}"
+
+
 def next_commands(result: TrainingResult) -> list[str]:
     """What one would type now."""
     if result.weights is None:
@@ -127,9 +143,12 @@ def next_commands(result: TrainingResult) -> list[str]:
     ]
 
 
-def result_document(result: TrainingResult, *, plots: list[Path]) -> dict[str, Any]:
-    """How a run ended as plain values."""
+def result_document(
+    result: TrainingResult, *, plots: list[Path], teacher: TeacherScored | None = None
+) -> dict[str, Any]:
+    """How a run ended as plain values; the teacher is there where it was scored."""
     best = result.best
+    scored = {} if teacher is None else {"teacher": {"name": teacher.name, "ap": dict(teacher.ap)}}
     return {
         "ending": result.ending,
         "folder": str(result.folder),
@@ -137,6 +156,7 @@ def result_document(result: TrainingResult, *, plots: list[Path]) -> dict[str, A
         "best": None if best is None else {"loss": dict(best.terms), "ap": dict(best.ap)},
         "steps": result.steps,
         "plots": [str(path) for path in plots],
+        **scored,
     }
 
 
@@ -155,6 +175,11 @@ def print_divergence(error: DivergedError) -> None:
     for name, value in values.items():
         table.add_row(name, f"{value:g}")
     console_for("stderr").print(table)
+
+
+def _unlabelled(data: RunData) -> int:
+    """Photos that only a teacher can speak of."""
+    return sum(not image.labelled for image in data.train)
 
 
 def _words(kind: str) -> str:

@@ -17,10 +17,12 @@ import typer
 
 from ffcli.exit_codes import INTERRUPTED, InterruptedRunError, exit_code
 from ffcli.messages import note_line
+from ffcli.run_kinds import RunKind
 from ffcli.run_settings import can_resume, new_folder, resume_command
 from ffcli.training_display import make_display
 from ffcli.training_report import print_divergence, print_result, result_document
 from ffcore.data.preview import contact_sheet, draw_batch
+from ffcore.distillation.job import TeacherScored
 from ffcore.distributed import Processes
 from ffcore.errors import FeatherFaceError
 from ffcore.events import Event
@@ -28,13 +30,14 @@ from ffcore.images import write_image
 from ffcore.training.data import RunData, read_data, training_batches
 from ffcore.training.events import EpochStarted
 from ffcore.training.health import DivergedError
-from ffcore.training.job import TrainingResult, train
+from ffcore.training.job import TrainingResult
 from ffcore.training.plots import plot_run
 from ffcore.training.run_config import RunConfig
 from ffcore.training.tensorboard import TensorBoardWriter
 
 
 def run_training(
+    kind: RunKind,
     config: RunConfig,
     *,
     folder: Path | None,
@@ -50,10 +53,11 @@ def run_training(
     """Trains, shows it, and says how it ended.
 
     Args:
-        config: Of the run.
+        kind: Of training.
+        config: Of the run, and of this kind.
         folder: Of the run; a new one below ``runs`` when None.
         resume: Whether to go on in it.
-        device: See `train`, likewise the next two.
+        device: See `ffcore.training.job.train`, likewise the next two.
         threads: Of the CPU.
         processes: Who takes part; the first one shows.
         tensorboard: Whether events are written, if the package is there.
@@ -62,7 +66,7 @@ def run_training(
         as_json: Whether the result is wanted as JSON.
 
     Raises:
-        FeatherFaceError: As `train`.
+        FeatherFaceError: As `RunKind.start`.
         InterruptedRunError: The run was interrupted, or another process of it has ended.
     """
     with ExitStack() as stack:  # closed before anything else is said: it holds the picture
@@ -82,8 +86,8 @@ def run_training(
                 _announce_interruption(display.interrupted)
 
         try:
-            with _end_of_others(processes, folder):
-                result = train(
+            with _end_of_others(kind, processes, folder):
+                result = kind.start(
                     config,
                     folder,
                     resume=resume,
@@ -101,11 +105,11 @@ def run_training(
             raise
         except KeyboardInterrupt:
             stack.close()
-            raise _interrupted(folder, processes) from None
+            raise _interrupted(kind, folder, processes) from None
     if processes.first:
-        _tell(result, config, as_json=as_json)
+        _tell(result, config, display.state.teacher, as_json=as_json)
     if result.ending == "interrupted":
-        raise _interrupted(folder, processes)
+        raise _interrupted(kind, folder, processes)
 
 
 def read_all(config: RunConfig, *, pixels: bool) -> RunData:
@@ -145,21 +149,21 @@ def silent_unless(first: bool) -> Iterator[None]:
         raise typer.Exit(exit_code(error)) from None
 
 
-def _tell(result: TrainingResult, config: RunConfig, *, as_json: bool) -> None:
+def _tell(result: TrainingResult, config: RunConfig, teacher: TeacherScored | None, *, as_json: bool) -> None:
     plots = _plots(result.folder)
     if as_json:
-        typer.echo(json.dumps(result_document(result, plots=plots), indent=1))
+        typer.echo(json.dumps(result_document(result, plots=plots, teacher=teacher), indent=1))
     else:
-        print_result(result, epochs=config.train.epochs, plots=plots)
+        print_result(result, epochs=config.train.epochs, plots=plots, teacher=teacher)
 
 
-def _interrupted(folder: Path, processes: Processes) -> BaseException:
+def _interrupted(kind: RunKind, folder: Path, processes: Processes) -> BaseException:
     """What to leave with after Ctrl-C."""
     if not processes.first:
         return typer.Exit(INTERRUPTED)
     if not can_resume(folder):
         return KeyboardInterrupt()
-    again = resume_command(folder, processes=processes.count)
+    again = resume_command(kind, folder, processes=processes.count)
     return InterruptedRunError(f"interrupted; go on with: {again}")
 
 
@@ -203,7 +207,7 @@ class _Announced:
 
 
 @contextmanager
-def _end_of_others(processes: Processes, folder: Path) -> Iterator[None]:
+def _end_of_others(kind: RunKind, processes: Processes, folder: Path) -> Iterator[None]:
     """Within it, the end of another process is one line and no defect of this one."""
     try:
         yield
@@ -213,7 +217,7 @@ def _end_of_others(processes: Processes, folder: Path) -> Iterator[None]:
         me = f"process {processes.rank} of {processes.count}"
         next_step = "there is no checkpoint yet: begin again"
         if can_resume(folder):
-            next_step = f"go on with: {resume_command(folder, processes=processes.count)}"
+            next_step = f"go on with: {resume_command(kind, folder, processes=processes.count)}"
         raise InterruptedRunError(f"{me}: another process of this run has ended; {next_step}") from None
 
 

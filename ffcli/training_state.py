@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ffcore.distillation.job import TeacherScored
 from ffcore.events import Advanced, Event, Failed, Noticed, Started
 from ffcore.training.events import (
     EpochStarted,
@@ -20,7 +21,7 @@ from ffcore.training.events import (
     Validated,
     ValidationStarted,
 )
-from ffcore.training.run_folder import RunFolder
+from ffcore.training.run_folder import MEASURES, RunFolder
 
 _POINTS = 128  # of a trend; when they are full, two become one
 
@@ -88,7 +89,9 @@ class TrainingState:
         preparing: What is counted before that, how much of it is done, and of how many.
         epoch: From 0, likewise `batch` and `step`, the last one done; -1 before.
         settings: What the objective has set for the epoch.
-        terms: Loss terms and measures by name.
+        teacher: What the teacher of a distillation can do; None where it was not scored.
+        terms: Loss terms by name.
+        measures: What else is measured at each step, by name.
         gradient: Norm before clipping.
         rate: Learning rate; likewise the next ones, as in `StepDone`.
         findings: How often each kind of unhealthy step came in this epoch, and in the whole run.
@@ -105,7 +108,9 @@ class TrainingState:
         self.preparing: tuple[str, int, int | None] | None = None
         self.epoch, self.batch, self.step = 0, -1, -1
         self.settings: Mapping[str, float] = {}
+        self.teacher: TeacherScored | None = None
         self.terms: dict[str, Series] = {}
+        self.measures: dict[str, Series] = {}
         self.gradient = Series()
         self.rate = self.images_per_second = self.seconds_left = 0.0
         self.memory: int | None = None
@@ -131,6 +136,8 @@ class TrainingState:
                 line = f"{event.name}: {event.reason}"
             case Noticed():
                 line = f"{event.name}: {event.message}"
+            case TeacherScored():
+                self.teacher = event
             case RunStarted():
                 self.run, self.preparing = event, None
                 if event.first_step:
@@ -166,7 +173,7 @@ class TrainingState:
 
     def _begin_epoch(self, epoch: int) -> None:
         self.epoch, self.batch = epoch, -1
-        for series in (*self.terms.values(), self.gradient):
+        for series in (*self.terms.values(), *self.measures.values(), self.gradient):
             series.epoch = []
         self.findings[0].clear()
         self.unhealthy_steps = set()
@@ -174,8 +181,10 @@ class TrainingState:
     def _take_step(self, event: StepDone) -> None:
         report = event.report
         self.step, self.batch = report.step, event.batch
-        for name, value in (report.terms | report.measures).items():
+        for name, value in report.terms.items():
             self.terms.setdefault(name, Series()).add(value)
+        for name, value in report.measures.items():
+            self.measures.setdefault(name, Series()).add(value)
         if report.gradient_norm is not None:
             self.gradient.add(report.gradient_norm)
         self.rate, self.images_per_second = report.rate, event.images_per_second
@@ -221,7 +230,11 @@ class TrainingState:
         for name, value in record.items():
             if name in _NO_TERMS or value is None:
                 continue
-            series = self.gradient if name == "gradient_norm" else self.terms.setdefault(name, Series())
+            if name == "gradient_norm":
+                series = self.gradient
+            else:
+                group = self.measures if name in MEASURES else self.terms
+                series = group.setdefault(name, Series())
             series.now = float(value)
             series.trend.add(series.now)
             if now:

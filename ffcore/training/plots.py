@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ffcore.errors import InputError, MissingDependencyError
 from ffcore.files import replacing
 from ffcore.training.health import NORM_HIGH, NORM_LOW
-from ffcore.training.run_folder import METRICS, RunFolder
+from ffcore.training.run_folder import MEASURES, METRICS, RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,6 @@ Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
 # colours that people with any colour vision tell apart (Okabe and Ito, 2008)
 _RAW, _SMOOTH, _HELD_BACK, _LIMIT = "#a6cee3", "#0072b2", "#d55e00", "#cc79a7"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_DETECTION_TERMS = ("total", "box", "classification", "landmark")
 _OTHER = frozenset({"kind", "step", "epoch", "gradient_norm", "rate", "images_per_second"})
 _BINS = 1500  # a picture has no more columns; of each, the lowest and the highest value are drawn
 _WINDOW, _LEAST_WINDOW = 0.02, 5.0  # over which curves are smoothed: share of the run, and steps at least
@@ -54,9 +53,8 @@ def plot_run(folder: str | Path, *, out: str | Path | None = None) -> list[Path]
     curves = _curves(records)
     looks = [record for record in records if record["kind"] == "validation"]
     back = [int(record["step"]) + 1 for record in records if record["kind"] == "rollback"]
-    validated = {name for look in looks for name in look["loss"]} | set(_DETECTION_TERMS)
-    terms = {name: curve for name, curve in curves.items() if name in validated}
-    measures = {name: curve for name, curve in curves.items() if name not in validated | _OTHER}
+    terms = {name: curve for name, curve in curves.items() if name not in MEASURES | _OTHER}
+    measures = {name: curve for name, curve in curves.items() if name in MEASURES}
 
     files = [_plot_terms(out / "losses.png", terms, looks, back)]
     if measures:
@@ -124,9 +122,14 @@ def _plot_terms(
 
 def _plot_measures(path: Path, measures: Mapping[str, Curve], back: Sequence[int]) -> Path:
     figure, panels = _panels(len(measures))
-    for axes, (name, (steps, values)) in zip(panels, measures.items(), strict=True):
-        axes.plot(*_thinned(steps, values), color=_SMOOTH, linewidth=1)
-        axes.set_title("α" if name == "alpha" else name)
+    for axes, (name, curve) in zip(panels, measures.items(), strict=True):
+        if name == "alpha":  # chosen, not noisy
+            axes.plot(*_thinned(*curve), color=_SMOOTH)
+        else:
+            _draw(axes, curve, label="each step")
+            axes.legend(fontsize="x-small")
+        axes.set_ylim(0, 1.02)  # both are shares
+        axes.set_title("α" if name == "alpha" else "agreement with the teacher")
         _mark(axes, back)
     return _save(figure, path)
 

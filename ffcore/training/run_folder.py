@@ -19,6 +19,8 @@ from ffcore.training.run_config import Run, RunConfig
 
 CONFIG, ENVIRONMENT, METRICS = "config.toml", "environment.json", "metrics.jsonl"
 CHECKPOINT, BEST, LAST = "last.checkpoint", "best.safetensors", "last.safetensors"
+MEASURES = frozenset({"alpha", "agreement"})
+"""What a step records besides its loss terms, its rate and its gradient; see `Outcome.measures`."""
 _VERSION = 1
 
 

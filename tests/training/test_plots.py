@@ -54,6 +54,13 @@ def test_nothing_is_drawn_of_what_was_not_recorded(tmp_path: Path) -> None:
     assert files[0].parent == tmp_path / "elsewhere"
 
 
+def test_the_terms_of_a_distillation_are_losses_without_any_validation(tmp_path: Path) -> None:
+    more = {"task": 1.0, "distill": 2.0, "feature": 0.5, "agreement": 0.3}
+    files = plot_run(record(tmp_path / "run", 5, **more))
+    heights = {path.name: read_image(path).shape[0] for path in files}
+    assert heights["losses.png"] > 2 * heights["measures.png"]  # seven losses in two columns, one measure
+
+
 def test_a_run_with_rollbacks_and_values_that_are_no_numbers_can_be_drawn(tmp_path: Path) -> None:
     folder = record(tmp_path / "run", 25)
     with (folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:
