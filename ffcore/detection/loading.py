@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from ffcore import filetype
 from ffcore.detection.backend import Backend
-from ffcore.detection.facts import DetectorFacts
+from ffcore.detection.facts import PREFIX, DetectorFacts
 from ffcore.detection.shipped import shipped_file, shipped_weights
 from ffcore.errors import CheckpointError, ConfigError, MissingDependencyError
 
@@ -56,7 +57,11 @@ def load_backend(
     from ffcore.models.weights import read_checkpoint
 
     checkpoint = read_checkpoint(path)
-    facts = DetectorFacts(network=checkpoint.name, version=checkpoint.facts.get("version", ""))
+    known = {f"{PREFIX}{key}": value for key, value in checkpoint.facts.items()}
+    try:
+        facts = replace(DetectorFacts.from_metadata(known), network=checkpoint.name)
+    except ConfigError as error:
+        raise CheckpointError(path, str(error)) from None
     return TorchBackend(checkpoint.network(), device=device, threads=threads, facts=facts)
 
 

@@ -16,7 +16,7 @@ from ffcore.errors import CheckpointError
 from ffcore.models.weights import read_checkpoint
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
-FACES = {"astronaut.jpg": 1, "cat.jpg": 0, "group.jpg": 18, "portrait.jpg": 1}
+FACES = {"astronaut.jpg": 1, "cat.jpg": 0, "group.jpg": 18, "grace_hopper.jpg": 1}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
