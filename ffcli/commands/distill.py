@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ffcli.options import AsJson, Threads
-from ffcli.training_options import (
+from ffcli.training.options import (
     Accumulate,
     Amp,
     BatchSize,
@@ -158,8 +158,8 @@ def distill(
     from ffcli.requirements import require
 
     require("torch", "distill")
-    from ffcli.run_kinds import DISTILL
-    from ffcli.training_command import run_command
+    from ffcli.training.command import run_command
+    from ffcli.training.kinds import DISTILL
 
     run_command(
         DISTILL,

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ffcli.options import AsJson, Threads
-from ffcli.training_options import (
+from ffcli.training.options import (
     Accumulate,
     Amp,
     BatchSize,
@@ -112,8 +112,8 @@ def train(
     from ffcli.requirements import require
 
     require("torch", "train")
-    from ffcli.run_kinds import TRAIN
-    from ffcli.training_command import run_command
+    from ffcli.training.command import run_command
+    from ffcli.training.kinds import TRAIN
 
     run_command(
         TRAIN,

@@ -12,8 +12,8 @@ import torch
 from rich.console import Console
 
 from ffcli.app import run
-from ffcli.training_display import Lines, Picture, draw
-from ffcli.training_state import TrainingState
+from ffcli.training.display import Lines, Picture, draw
+from ffcli.training.state import TrainingState
 from ffcore.distillation.job import TeacherScored
 from ffcore.events import Event
 from ffcore.export.onnx_graph import export_onnx

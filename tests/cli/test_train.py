@@ -285,7 +285,7 @@ def test_mistakes_are_one_line_with_their_exit_code(
 
 
 def test_every_flag_names_a_setting_that_exists() -> None:
-    from ffcli.run_settings import FLAGS
+    from ffcli.training.settings import FLAGS
     from ffcore.config.layers import flat
     from ffcore.distillation.run_config import DistillationRunConfig
 

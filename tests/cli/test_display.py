@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ffcli.training_display import Display, Lines, Picture, draw, duration, make_display, sparkline
-from ffcli.training_state import TrainingState, Trend
+from ffcli.training.display import Display, Lines, Picture, draw, duration, make_display, sparkline
+from ffcli.training.state import TrainingState, Trend
 from ffcore.events import Event, Noticed
 from ffcore.training.events import EpochStarted, RolledBack, RunStarted, Saved, StepDone, Unhealthy, Validated
 from ffcore.training.health import examine

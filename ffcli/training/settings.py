@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from ffcli.run_kinds import DISTILL, TRAIN, RunKind
+from ffcli.training.kinds import DISTILL, TRAIN, RunKind
 from ffcore.config.layers import Layer, Resolved, flat, parse_setting, read_toml, resolve
 from ffcore.config.settings import apply_settings
 from ffcore.distillation.run_config import DistillationRunConfig

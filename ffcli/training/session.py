@@ -17,10 +17,10 @@ import typer
 
 from ffcli.exit_codes import INTERRUPTED, InterruptedRunError, exit_code
 from ffcli.messages import note_line
-from ffcli.run_kinds import RunKind
-from ffcli.run_settings import can_resume, new_folder, resume_command
-from ffcli.training_display import make_display
-from ffcli.training_report import print_divergence, print_result, result_document
+from ffcli.training.display import make_display
+from ffcli.training.kinds import RunKind
+from ffcli.training.report import print_divergence, print_result, result_document
+from ffcli.training.settings import can_resume, new_folder, resume_command
 from ffcore.data.preview import contact_sheet, draw_batch
 from ffcore.distillation.job import TeacherScored
 from ffcore.distributed import Processes

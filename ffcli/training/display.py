@@ -20,8 +20,8 @@ from rich.text import Text
 
 from ffcli.messages import note_line
 from ffcli.render import console_for
-from ffcli.training_report import teacher_line
-from ffcli.training_state import Series, TrainingState
+from ffcli.training.report import teacher_line
+from ffcli.training.state import Series, TrainingState
 from ffcore.distillation.job import TeacherScored
 from ffcore.events import Event
 from ffcore.training.events import EpochStarted, RunStarted, StepDone, Validated

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import typer
 
-from ffcli.run_kinds import RunKind
-from ffcli.run_settings import check_named, resolve_resumed, resolve_typed, typed_layers
-from ffcli.training_report import data_document, print_data, print_settings, settings_document
-from ffcli.training_session import draw_preview, read_all, run_training, silent_unless
+from ffcli.training.kinds import RunKind
+from ffcli.training.report import data_document, print_data, print_settings, settings_document
+from ffcli.training.session import draw_preview, read_all, run_training, silent_unless
+from ffcli.training.settings import check_named, resolve_resumed, resolve_typed, typed_layers
 from ffcore.distributed import processes
 from ffcore.errors import ConfigError
 

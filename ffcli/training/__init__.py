@@ -1,0 +1,1 @@
+"""What `train` and `distill` share: settings, sessions, and what a person sees."""
