@@ -138,6 +138,7 @@ class RunFolder:
         Raises:
             InputError: The record cannot be written.
         """
+        self.close()
         file = self.path / METRICS
         kept = [line for line in self._lines(file) if int(line.get("step", 0)) < step]
         write_text(file, "".join(_json(line) for line in kept))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import io
 
 import numpy as np
@@ -175,6 +176,18 @@ def test_activations_computed_again_give_the_same_training_to_the_bit() -> None:
             trainer.train_batch(batch(i))
         weights.append(weights_of(trainer))
     assert same(*weights)  # running statistics and counters among them
+
+
+def test_a_compiled_network_trains_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    # traced as ever, but run by torch itself: making machine code takes minutes and is torch's to test
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    reports = []
+    for compiled in (False, True):
+        trainer = Trainer(
+            objective(ForwardConfig(compile=compiled)), TrainConfig(epochs=4), batches_per_epoch=1
+        )
+        reports.append([trainer.train_batch(batch(i)).terms["total"] for i in range(2)])
+    assert reports[0] == pytest.approx(reports[1], rel=1e-5)
 
 
 def test_patches_are_left_out_in_training_and_never_in_use() -> None:
