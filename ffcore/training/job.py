@@ -12,6 +12,7 @@ import torch
 
 from ffcore._version import __version__
 from ffcore.config.settings import apply_settings
+from ffcore.detection.shipped import tensors_file
 from ffcore.distributed import Processes
 from ffcore.errors import ConfigError, InputError, MissingDependencyError
 from ffcore.events import OnEvent, ignore
@@ -164,7 +165,7 @@ def first_network(config: RunConfig, *, backbone: Path | None = None) -> Feather
     if backbone is not None or model.backbone is not None:
         load_backbone(network, backbone or str(model.backbone))
     if model.weights is not None:
-        given = load_network(model.weights)
+        given = load_network(tensors_file(model.weights))
         if given.config != settings:
             raise ConfigError(f"{model.weights}: holds another network than {model.name} with its settings")
         network.load_state_dict(given.state_dict())
