@@ -95,9 +95,10 @@ def _remarks(result: BenchmarkResult) -> list[str]:
         taken = [each.memory.engine for each in members if each.memory is not None]
         loading = f" (loading it: {min(taken) / 1e6:.0f} MB)" if taken else ""
         lines.append(f"{run}{loading}: {', '.join(each.name for each in members)}")
+    known = any(each.memory is not None for each in result.measurements)
     lines.append(
         f"{result.rounds} rounds in turn after {result.warmup} that do not count; ratio: median per photo "
-        f"to that of {first.name}; MB: memory by which a process of its own grew"
+        f"to that of {first.name}" + ("; MB: memory by which a process of its own grew" if known else "")
     )
     found = [f"{each.stages.faces} by {each.name}" for each in result.measurements if each.stages is not None]
     photo = f"photo: {result.photo}, {width} wide, {height} high"
