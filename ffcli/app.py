@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ffcli.commands.benchmark import benchmark
 from ffcli.commands.count_params import count_params
 from ffcli.commands.detect import detect
 from ffcli.commands.distill import distill
@@ -38,6 +39,7 @@ app.command("eval-widerface", epilog=EPILOG)(eval_widerface)
 app.command("train", epilog=EPILOG)(train)
 app.command("distill", epilog=EPILOG)(distill)
 app.command("count-params", epilog=EPILOG)(count_params)
+app.command("benchmark", epilog=EPILOG)(benchmark)
 
 
 def _print_version(wanted: bool) -> None:
