@@ -15,6 +15,7 @@ from ffcli.commands.count_params import count_params
 from ffcli.commands.detect import detect
 from ffcli.commands.distill import distill
 from ffcli.commands.eval_widerface import eval_widerface
+from ffcli.commands.export import export
 from ffcli.commands.train import train
 from ffcli.exit_codes import DONE, EPILOG, INPUT, INTERNAL, INTERRUPTED, USAGE, exit_code
 from ffcli.messages import error_line
@@ -38,6 +39,7 @@ app.command("detect", epilog=EPILOG)(detect)
 app.command("eval-widerface", epilog=EPILOG)(eval_widerface)
 app.command("train", epilog=EPILOG)(train)
 app.command("distill", epilog=EPILOG)(distill)
+app.command("export", epilog=EPILOG)(export)
 app.command("count-params", epilog=EPILOG)(count_params)
 app.command("benchmark", epilog=EPILOG)(benchmark)
 

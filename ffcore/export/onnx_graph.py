@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +28,19 @@ INPUT_NAME = "input"
 OUTPUT_NAMES = ("bbox_regressions", "classifications", "landmarks")
 
 
-class _WithProbabilities(nn.Module):
-    """The network as its published files have it: probabilities in place of logits."""
+class WithProbabilities(nn.Module):
+    """The network as its published files have it: probabilities in place of logits.
+
+    Args:
+        network: Any.
+    """
 
     def __init__(self, network: FeatherFace) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Runs the network: boxes, probabilities, landmarks."""
         boxes, logits, landmarks = self.network(images)
         return boxes, logits.softmax(dim=-1), landmarks
 
@@ -63,21 +69,13 @@ def export_onnx(
         ExportError: The exporter failed.
         InputError: The file cannot be written.
     """
-    if size is not None and min(size) < 1:
-        raise ConfigError(f"size {size[0]}×{size[1]}: height and width of at least 1 pixel are needed")
-    height, width = size or (128, 160)
-    example = torch.zeros(2 if size is None else 1, 3, height, width)
-    dynamic = (
-        {"images": {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}}
-        if size is None
-        else None
-    )
+    example, dynamic = example_input(size)
     training = network.training
     try:
         network.eval()
-        with deform_conv_operator(network, onnx_deform_conv2d), torch.no_grad(), _quiet():
+        with deform_conv_operator(network, onnx_deform_conv2d), torch.no_grad(), quiet():
             program = torch.onnx.export(
-                _WithProbabilities(network).eval(),
+                WithProbabilities(network).eval(),
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,
@@ -89,15 +87,32 @@ def export_onnx(
             )
     except Exception as error:  # the exporter has no family of errors of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ExportError(f"{path}: the ONNX exporter failed ({reason})") from error
+        raise ExportError(f"onnx: the exporter failed ({reason}); nothing was written") from error
     finally:
         network.train(training)
     if program is None:
-        raise ExportError(f"{path}: the ONNX exporter gave no graph")
+        raise ExportError("onnx: the exporter gave no graph; nothing was written")
     program.model.metadata_props.update(metadata(network))
     program.model.metadata_props.update({f"{PREFIX}{key}": value for key, value in (facts or {}).items()})
     with replacing(path) as part:
         program.save(str(part), external_data=False)
+
+
+def example_input(size: tuple[int, int] | None) -> tuple[Tensor, dict[str, dict[int, Any]] | None]:
+    """The images that a network is traced with, and which of their sides stay open.
+
+    Args:
+        size: Height and width to fix together with a batch of 1; None leaves all three open.
+
+    Raises:
+        ConfigError: The size is not positive.
+    """
+    if size is None:
+        # no two sides alike and none of them 1: an exporter would take that for a rule
+        return torch.zeros(2, 3, 128, 160), {"images": dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)}
+    if min(size) < 1:
+        raise ConfigError(f"size {size[0]}×{size[1]}: height and width of at least 1 pixel are needed")
+    return torch.zeros(1, 3, *size), None
 
 
 def metadata(network: FeatherFace) -> dict[str, str]:
@@ -107,7 +122,7 @@ def metadata(network: FeatherFace) -> dict[str, str]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The exporter reports its progress and its own internals' deprecations; none of it is for users."""
     names = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
     levels = {name: logging.getLogger(name).level for name in names}

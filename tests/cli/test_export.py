@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from ffcli.app import run
+from ffcore.detection import FaceDetector
+from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
+from ffcore.models.variants import VARIANTS
+from ffcore.models.weights import save_network
+from tests.export.test_job import naive_pool
+from tests.models.random_weights import random_network
+
+
+def test_a_static_onnx_file_is_written_with_its_parity(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "v2.onnx"
+    assert run(["export", "-m", str(weights), "-o", str(out), "--static", "64x96"]) == 0
+    printed = capsys.readouterr().out
+    assert "v2 as onnx" in printed
+    assert "64×96" in printed
+    assert "allowed" in printed
+    assert FaceDetector.load(out).backend.input_size == (64, 96)
+
+
+def test_json_tells_the_same(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["export", "-m", str(weights), "-o", str(tmp_path / "v2.onnx"), "--static", "64", "--json"]
+    assert run(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["bytes"] == (tmp_path / "v2.onnx").stat().st_size
+    assert len(told["parity"]) == 3
+    assert all(row["boxes"] <= told["tolerance"]["boxes"] for row in told["parity"])
+
+
+def test_an_end_to_end_graph_is_written_and_compared(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "whole.onnx"
+    arguments = ["export", "-m", str(weights), "-o", str(out), "--static", "64x96", "--end-to-end"]
+    assert run([*arguments, "--score", "0.4", "--max-faces", "20"]) == 0
+    assert "faces as the library finds them" in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(out)
+    assert session.get_inputs()[0].shape == [64, 96, 3]
+    known = session.get_modelmeta().custom_metadata_map
+    assert known["featherface.score_threshold"] == "0.4"
+    assert known["featherface.max_faces"] == "20"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_tensors_are_written_under_published_names(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "v2.pth")
+    assert run(["export", "-m", str(weights), "-o", out, "--layout", "published"]) == 0
+    assert "equals its source" in capsys.readouterr().out
+
+
+def test_an_export_that_computes_something_else_leaves_with_5_and_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_network(random_network(VARIANTS["v1"]), tmp_path / "v1.pth")
+    monkeypatch.setattr(ZeroPaddedMaxPool, "forward", naive_pool)
+    out = tmp_path / "v1.onnx"
+    assert run(["export", "-m", str(tmp_path / "v1.pth"), "-o", str(out), "--static", "96x128"]) == 5
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "differs from torch" in error
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["-m", "v3", "-o", "x.onnx"], 4, "neither a file nor the name"),
+        (["-m", "missing.pth", "-o", "x.onnx"], 4, "there is no such file"),
+        (["-m", "v2", "-o", "x.bin"], 2, "tells no format"),
+        (["-m", "v2", "-o", "x.onnx", "--score", "0.4"], 2, "are for --end-to-end"),
+        (["-m", "v2", "-o", "x.pt2", "--end-to-end"], 2, "is an onnx file"),
+        (["-m", "v2", "-o", "x.onnx", "--static", "tall"], 2, "is no size"),
+        (["-m", "v2", "-o", "x.onnx", "--format", "tflite"], 2, "tflite"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_a_code(
+    arguments: list[str],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["export", *arguments]) == code
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from ffcore._version import __version__
+from ffcore.errors import CheckpointError, ConfigError, UnknownModelError
+from ffcore.export.job import Format, export, torch_weights
+from ffcore.export.parity import EXACT, Case, ParityError
+from ffcore.export.torch_programs import FACTS_FILE
+from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
+from ffcore.models.variants import VARIANTS
+from ffcore.models.weights import read_checkpoint, save_network
+from tests.models.random_weights import random_network
+
+FEW = [Case(1, 64, 64), Case(3, 97, 131), Case(2, 33, 225, seed=1)]
+FACTS = {"licence": "CC0", "score_threshold": "0.42"}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "source.safetensors"
+    save_network(random_network(VARIANTS["v2"]), path, facts=FACTS)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torchscript", "pt2"])
+def test_a_program_is_compared_with_torch_and_carries_the_facts(
+    kind: Format, weights: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / f"net.{kind}"
+    done = export(weights, path, format=kind, compared_on=FEW)
+    assert [found.case for found in done.differences] == FEW
+    assert all(found.within(EXACT) for found in done.differences)
+    assert done.size == path.stat().st_size
+    if kind == "onnx":
+        known = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    else:
+        files = {FACTS_FILE: ""}
+        if kind == "torchscript":
+            torch.jit.load(path, _extra_files=files)
+        else:
+            torch.export.load(path, extra_files=files)
+        known = json.loads(files[FACTS_FILE])
+    assert known["featherface.licence"] == "CC0"
+    assert known["featherface.score_threshold"] == "0.42"
+    assert known["featherface.network"] == "v2"
+    assert known["featherface.version"] == __version__
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [("net.safetensors", "featherface"), ("net.pth", "featherface"), ("net.pth", "published")],
+)
+def test_tensors_are_the_same_in_every_format(name: str, layout: str, weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / name
+    export(weights, path, layout=layout)  # type: ignore[arg-type]
+    before, after = read_checkpoint(weights), read_checkpoint(path)
+    assert after.layout == layout
+    assert all(torch.equal(after.tensors[key], value) for key, value in before.tensors.items())
+    assert after.facts == (before.facts if layout == "featherface" else {})
+    assert FACTS.items() <= before.facts.items()
+
+
+def naive_pool(self: ZeroPaddedMaxPool, x: torch.Tensor) -> torch.Tensor:
+    """The same in torch, and something else after ONNX Runtime's Pad_Fusion."""
+    rows, columns = (1 - n % 2 for n in x.shape[2:])
+    padded = torch.nn.functional.pad(x, (1 - columns, 1, 1 - rows, 1))
+    return torch.nn.functional.max_pool2d(padded, 3, 2)
+
+
+def test_a_graph_that_the_runtime_changes_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_network(random_network(VARIANTS["v1"]), tmp_path / "v1.pth")
+    x = torch.randn(1, 2, 8, 7) - 1
+    assert torch.equal(ZeroPaddedMaxPool()(x), naive_pool(ZeroPaddedMaxPool(), x))
+    monkeypatch.setattr(ZeroPaddedMaxPool, "forward", naive_pool)
+    out = tmp_path / "out" / "v1.onnx"
+    with pytest.raises(ParityError, match=r"differs from torch in .*nothing was written"):
+        export(tmp_path / "v1.pth", out, size=(96, 128))
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_failed_export_leaves_the_older_file(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "v2.ts"
+    out.write_bytes(b"older")
+    monkeypatch.setattr("ffcore.export.job.torchscript_runner", lambda _: lambda images: [images] * 3)
+    with pytest.raises(ParityError):
+        export(weights, out, compared_on=FEW[:1])
+    assert out.read_bytes() == b"older"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("net.bin", {}, "its name tells no format"),
+        ("net.onnx", {"format": "onx"}, "onnx"),
+        ("net.pth", {"size": (64, 64)}, "take every size"),
+        ("net.onnx", {"layout": "published"}, "published layout"),
+        ("net.onnx", {"format": "safetensors"}, "name the file"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(
+    name: str, settings: dict[str, object], message: str, weights: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        export(weights, tmp_path / name, **settings)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_source_is_never_replaced(weights: Path) -> None:
+    with pytest.raises(ConfigError, match="is the source"):
+        export(weights, weights)
+
+
+def test_a_name_means_the_tensors_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert torch_weights("v2").name == torch_weights("v2.onnx").name == "v2.safetensors"
+    with pytest.raises(UnknownModelError):
+        torch_weights("v3")
+    (tmp_path / "v2.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
+    with pytest.raises(CheckpointError):
+        export("v2.onnx", tmp_path / "new.onnx")
