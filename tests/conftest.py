@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Read by torch when it is loaded, here and in processes that tests start. With more threads than free cores,
 # threads that wait for each other make small networks twenty times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Machines are shared: how long an example takes says nothing about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 REFERENCE = os.environ.get("FEATHERFACE_REFERENCE")
 
