@@ -92,6 +92,7 @@ def export_onnx(
         network.train(training)
     if program is None:
         raise ExportError("onnx: the exporter gave no graph; nothing was written")
+    _forget_origins(program.model.graph)
     program.model.metadata_props.update(metadata(network))
     program.model.metadata_props.update({f"{PREFIX}{key}": value for key, value in (facts or {}).items()})
     with replacing(path) as part:
@@ -113,6 +114,18 @@ def example_input(size: tuple[int, int] | None) -> tuple[Tensor, dict[str, dict[
     if min(size) < 1:
         raise ConfigError(f"size {size[0]}×{size[1]}: height and width of at least 1 pixel are needed")
     return torch.zeros(1, 3, *size), None
+
+
+def _forget_origins(graph: Any) -> None:
+    """Drops what the exporter notes of each node and value: a third of the file, and paths of this machine."""
+    for node in graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*graph.inputs, *graph.initializers.values()):
+        value.metadata_props.clear()
+    graph.metadata_props.clear()
 
 
 def metadata(network: FeatherFace) -> dict[str, str]:

@@ -80,3 +80,11 @@ def test_the_shipped_weights_see_a_picture_without_faces_as_empty() -> None:
     assert torch.isfinite(
         torch.cat([p.flatten() for p in load_network(SHIPPED["v2"].tensors).parameters()])
     ).all()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_files_hold_no_path_of_the_machine_that_made_them(name: str) -> None:
+    for file in SHIPPED[name]:
+        content = file.read_bytes()
+        assert b"stack_trace" not in content
+        assert b'File "' not in content
