@@ -117,7 +117,7 @@ def example_input(size: tuple[int, int] | None) -> tuple[Tensor, dict[str, dict[
 
 
 def _forget_origins(graph: Any) -> None:
-    """Drops what the exporter notes of each node and value: a third of the file, and paths of this machine."""
+    """Drops what the exporter notes of each node and value: a third of the file, and paths of the machine."""
     for node in graph.all_nodes():
         node.metadata_props.clear()
         node.doc_string = None
