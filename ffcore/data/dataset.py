@@ -123,8 +123,11 @@ class FaceDataset(Dataset[Sample]):
 def start_worker(_: int) -> None:
     """What each worker of a loader should run first (``worker_init_fn``).
 
-    OpenCV gets one thread, and Ctrl-C is left to the process that the worker belongs to, which ends it.
+    OpenCV gets one thread, and Ctrl-C is left to the process that the worker belongs to, which ends it. Where
+    workers are forked, call ``cv2.setNumThreads(1)`` before the loader is iterated.
     """
-    # by default every worker would start as many threads as there are cores
-    cv2.setNumThreads(1)
+    # By default every worker would start as many threads as there are cores. In a forked one, OpenCV would
+    # wait for ever for the threads of the process it comes from; that process must have seen to it itself.
+    if cv2.getNumThreads() != 1:
+        cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

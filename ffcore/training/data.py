@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 from torch.utils.data import DataLoader
 
 from ffcore.data.annotations import AnnotatedImage
@@ -157,6 +158,7 @@ def validation_batches(images: Sequence[AnnotatedImage], config: RunConfig) -> D
 def _loader(
     dataset: FaceDataset, plan: BatchPlan, *, workers: int, pin: bool, keep: bool = True
 ) -> DataLoader[Any]:
+    cv2.setNumThreads(1)  # see `start_worker`
     return DataLoader[Batch](
         dataset,  # type: ignore[arg-type]  # samples go in, batches come out
         batch_sampler=plan,

@@ -302,3 +302,18 @@ def test_checkpoints_in_the_middle_of_an_epoch_come_by_time(tmp_path: Path) -> N
         config = toy_config(data, safety__save_minutes=minutes)
         train(config, tmp_path / name, device="cpu", on_event=events.append)
         assert sum(isinstance(event, Saved) for event in events) == expected
+
+
+def test_workers_start_where_opencv_has_threads_already(tmp_path: Path) -> None:
+    # in a process of its own: a loader that waits for ever would take the other tests with it
+    code = (
+        "import sys; from pathlib import Path; import cv2, numpy as np\n"
+        "from ffcore.training.job import train\n"
+        "from tests.training.toy_data import toy_config\n"
+        "cv2.setNumThreads(4)\n"
+        "cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (31, 31), 0)\n"
+        "cv2.resize(np.zeros((2000, 2000, 3), np.uint8), (1500, 1500))\n"
+        "train(toy_config(Path(sys.argv[1]), data__workers=2, train__epochs=2), sys.argv[2], device='cpu')"
+    )
+    data = write_photos(tmp_path / "data")
+    subprocess.run([sys.executable, "-c", code, data, tmp_path / "run"], cwd=ROOT, check=True, timeout=200)
