@@ -138,6 +138,7 @@ def train(
         ending = loop.run()
     finally:
         run.close()
+        torch.set_flush_denormal(False)  # other code of the process may want small numbers
     weights = next((file for file in (run.path / BEST, run.path / LAST) if file.exists()), None)
     return TrainingResult(ending, run.path, weights, loop.best, trainer.step)
 
