@@ -31,7 +31,7 @@ config = toy_config(
     data__batch_size=batch,
     model__weights=sys.argv[5],
     train__frozen_norm=True,
-    train__rate=3e-4,
+    train__rate=1e-5,
     validation__ap=False,
 )
 with processes() as group:
@@ -94,13 +94,13 @@ def test_two_processes_give_the_weights_of_one_with_the_global_batch(tmp_path: P
         assert done.returncode == 0, done.stderr
     start = load_network(tmp_path / "first.safetensors").state_dict()
     one, two = (load_network(tmp_path / f"run{n}" / "last.safetensors").state_dict() for n in (1, 2))
-    # AdamW makes a whole step of a gradient that is mere rounding, so many weights may differ by a step
-    assert distance(one, two) < 0.25 * distance(one, start)
+    # AdamW makes a whole step of a gradient that is mere rounding, so single weights may differ by one
+    assert distance(one, two) < 0.02 * distance(one, start)
     first, second = (RunFolder(tmp_path / f"run{n}").read_record() for n in (1, 2))
     assert [line["kind"] for line in first] == [line["kind"] for line in second]
     for a, b in zip(first, second, strict=True):
         if a["kind"] == "step":
-            assert a["total"] == pytest.approx(b["total"], rel=1e-3)
+            assert a["total"] == pytest.approx(b["total"], rel=1e-4)
             assert a["gradient_norm"] == pytest.approx(b["gradient_norm"], rel=1e-2)
 
 
