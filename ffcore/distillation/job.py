@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -22,7 +22,7 @@ from ffcore.models.featherface import FeatherFace
 from ffcore.models.variants import variant_name
 from ffcore.models.weights import load_network
 from ffcore.training.data import read_data
-from ffcore.training.job import TrainingResult, train
+from ffcore.training.job import TrainingResult, run_device, train
 from ffcore.training.objective import Objective
 from ffcore.training.run_config import RunConfig
 from ffcore.training.validation import average_precision, ground_truth_of
@@ -75,8 +75,12 @@ def distill(
     weights = Path(config.teacher.weights)
     teacher = load_network(weights)
     check_trained(teacher)
-    if processes.first and not resume:
-        _score(teacher, config, on_event)
+    data = read_data(config.data, seed=config.seed)
+    if processes.first and not resume and data.validation and config.validation.ap:
+        photos = {image.name: image.path for image in data.validation}
+        where = run_device(device, processes)
+        ap = average_precision(teacher.to(where), ground_truth_of(data.validation), photos, device=where)
+        on_event(TeacherScored(variant_name(teacher.config), ap))
 
     def objective(
         network: FeatherFace, run: RunConfig, processes: Processes, device: torch.device
@@ -94,6 +98,7 @@ def distill(
     return train(
         config,
         folder,
+        data=data,
         resume=resume,
         device=device,
         threads=threads,
@@ -108,14 +113,6 @@ def distill(
     )
 
 
-def _score(teacher: FeatherFace, config: DistillationRunConfig, on_event: OnEvent) -> None:
-    held = read_data(replace(config.data, unlabelled=()), seed=config.seed).validation
-    if held and config.validation.ap:
-        photos = {image.name: image.path for image in held}
-        ap = average_precision(teacher, ground_truth_of(held), photos, device="cpu")
-        on_event(TeacherScored(variant_name(teacher.config), ap))
-
-
 def _running(
     teacher: FeatherFace, config: DistillationRunConfig, device: torch.device, *, threads: int
 ) -> Teacher:
@@ -128,5 +125,5 @@ def _running(
         return TorchTeacher(teacher, device=device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "teacher.onnx"
-        export_onnx(teacher, path)
+        export_onnx(teacher.cpu(), path)
         return OnnxTeacher(teacher, path, threads=threads)

@@ -40,10 +40,12 @@ class DistillationRunConfig(RunConfig):
 
 
 def resolve_distillation(layers: Sequence[Layer]) -> Resolved[DistillationRunConfig]:
-    """A distillation from layers; see `resolve_run`. α goes over as many epochs as the training has."""
-    resolved = resolve(DistillationRunConfig(), fitted(layers))
-    epochs = resolved.config.train.epochs
-    if resolved.config.distillation.alpha.epochs == epochs:
-        return resolved
-    same = Layer("train.epochs", {"distillation.alpha.epochs": epochs})
-    return resolve(DistillationRunConfig(), [*fitted(layers), same])
+    """A distillation from layers; see `resolve_run`.
+
+    α goes over as many epochs as the training has, unless a layer says otherwise.
+    """
+    chosen = fitted(layers)
+    epochs = resolve(DistillationRunConfig(), chosen).config.train.epochs
+    return resolve(
+        DistillationRunConfig(), [Layer("train.epochs", {"distillation.alpha.epochs": epochs}), *chosen]
+    )

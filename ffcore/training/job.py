@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,25 @@ class TrainingResult:
     steps: int
 
 
+@contextmanager
+def _small_numbers_flushed() -> Iterator[None]:
+    """Within it, numbers below the normal range of floats count as zero on this thread.
+
+    Small gradients otherwise cost a CPU ten times the time; other code of the process may want them.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_small_numbers_flushed()
 def train(
     config: RunConfig,
     folder: str | Path,
     *,
+    data: RunData | None = None,
     resume: bool = False,
     device: str = "auto",
     threads: int | None = None,
@@ -70,6 +86,7 @@ def train(
     Args:
         config: What to train on what, and how.
         folder: Of the run. It must not exist or be empty, or hold this very run when `resume` is set.
+        data: Its photos, where somebody has read them already; read as the configuration says when None.
         resume: Whether to go on from its last checkpoint; the outcome is that of an undisturbed run, on the
             CPU to the bit.
         device: "auto", "cpu", "cuda" or "cuda:1".
@@ -88,13 +105,11 @@ def train(
         DivergedError: The loss is no number any more.
     """
     processes = processes or Processes()
-    where = _device(device, processes)
+    where = run_device(device, processes)
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # small gradients otherwise cost a CPU ten times the time
     torch.manual_seed(config.seed)
-
-    data = read_data(config.data, seed=config.seed)
+    data = data or read_data(config.data, seed=config.seed)
     network = first_network(config, backbone=backbone)
     objective = (make_objective or detection_objective)(network, config, processes, where)
     plan, loader = training_batches(
@@ -138,7 +153,6 @@ def train(
         ending = loop.run()
     finally:
         run.close()
-        torch.set_flush_denormal(False)  # other code of the process may want small numbers
     weights = next((file for file in (run.path / BEST, run.path / LAST) if file.exists()), None)
     return TrainingResult(ending, run.path, weights, loop.best, trainer.step)
 
@@ -195,7 +209,17 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _device(name: str, processes: Processes) -> torch.device:
+def run_device(name: str, processes: Processes) -> torch.device:
+    """The device that a process trains on.
+
+    Args:
+        name: "auto", "cpu", "cuda" or "cuda:1"; of several GPUs without a number each process takes its own.
+        processes: Who takes part.
+
+    Raises:
+        ConfigError: There is no such device.
+        MissingDependencyError: torch sees no GPU, and one is named.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -98,6 +98,7 @@ class TrainingLoop:
         self._loss: float | None = None  # of the last validation, for the objective
         self._settings: dict[str, float] = {}
         self._rollbacks = 0
+        self._ended = 0  # epochs, each with its validation
         self._over = False
         self._pace = _Pace()
         self._saved_at = time.monotonic()
@@ -112,7 +113,7 @@ class TrainingLoop:
         self._stopping.restore(state["stopping"])
         self._best_score, self._loss = state["best_score"], state["loss"]
         self.best = None if state["best"] is None else Look(**state["best"])
-        self._rollbacks, self._over = state["rollbacks"], state["over"]
+        self._rollbacks, self._ended, self._over = state["rollbacks"], state["ended"], state["over"]
         self._settings = dict(state["settings"])
 
     def run(self) -> Ending:
@@ -127,23 +128,14 @@ class TrainingLoop:
             DivergedError: The loss is no number, and going back is not wanted or did not help.
             InputError: The folder cannot be written; what it holds is as old as the last event `Saved`.
         """
-        total = self.config.train.epochs * self._batches
-        if self._processes.first:
-            self.folder.begin_record(step=self.trainer.step)
+        epochs = self.config.train.epochs
+        self._begin_record()
         good = self._snapshot()
         with _interruption() as interrupted:
-            while self.trainer.step < total and not self._over:
-                epoch, first = divmod(self.trainer.step, self._batches)
-                if first == 0:
-                    self._settings = dict(self.trainer.objective.start_epoch(epoch, loss=self._loss))
-                    self._loss = None
-                self._tell(EpochStarted(epoch, self._settings))
-                self._plan.set_epoch(epoch, first_batch=first)
+            while self._ended < epochs and not self._over:
+                epoch = self._ended
                 try:
-                    for batch in self._loader:
-                        self._pace.begin(len(batch) * self._processes.count)
-                        report = self.trainer.train_batch(batch)
-                        self._after(report)
+                    for report in self._steps(epoch):
                         if not report.findings and self.trainer.step % _GOOD_STEPS == 0:
                             good = self._snapshot()
                         if self._somebody(interrupted.is_set()):
@@ -152,11 +144,11 @@ class TrainingLoop:
                 except DivergedError as error:
                     self._roll_back(good, error)
                     continue
-                if self._validate(epoch):
-                    self._over = True
+                self._over = self._validate(epoch)
+                self._ended += 1
                 good = self._snapshot()
                 self._save()
-                if self.trainer.step < total and not self._over and self._somebody(interrupted.is_set()):
+                if self._ended < epochs and not self._over and self._somebody(interrupted.is_set()):
                     return "interrupted"
         if self._processes.first:
             with self._averaged():
@@ -174,9 +166,30 @@ class TrainingLoop:
             "loss": self._loss,
             "settings": self._settings,
             "rollbacks": self._rollbacks,
+            "ended": self._ended,
             "over": self._over,
             "processes": self._processes.count,
         }
+
+    def _steps(self, epoch: int) -> Iterator[StepReport]:
+        """Takes the steps of an epoch that are left: none where it lacks its validation only."""
+        first = self.trainer.step - epoch * self._batches
+        if first == 0:
+            self._settings = dict(self.trainer.objective.start_epoch(epoch, loss=self._loss))
+            self._loss = None
+        self._tell(EpochStarted(epoch, self._settings))
+        if first == self._batches:
+            return
+        self._plan.set_epoch(epoch, first_batch=first)
+        for batch in self._loader:
+            self._pace.begin(len(batch) * self._processes.count)
+            report = self.trainer.train_batch(batch)
+            self._after(report)
+            yield report
+
+    def _begin_record(self) -> None:
+        if self._processes.first:
+            self.folder.begin_record(step=self.trainer.step, epoch=self._ended)
 
     def _after(self, report: StepReport) -> None:
         """Records and tells a step, and saves when it is time."""
@@ -241,8 +254,8 @@ class TrainingLoop:
         factor = self.trainer.rate_factor * safety.rollback_factor
         self.restore(copy.deepcopy(dict(good)))
         self._rollbacks, self.trainer.rate_factor = rollbacks, factor
+        self._begin_record()
         if self._processes.first:
-            self.folder.begin_record(step=self.trainer.step)
             self.folder.record(
                 "rollback", self.trainer.step - 1, {"reason": str(error), "rate_factor": factor}
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class ForwardConfig:
             raise ConfigError(f"dropblock = {self.dropblock}: a share from 0 to less than 1 is needed")
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """Base of objectives; it holds the network, so that its parameters and the loss travel together.
 
     Whatever else has parameters to train, an adapter say, is a submodule too. `forward` is a whole step up to
@@ -94,9 +95,9 @@ class Objective(nn.Module):
             network.pyramid_attention.register_forward_hook(left_out)
         self._whole = torch.compile(_whole) if self.config.compile else _whole
 
+    @abstractmethod
     def forward(self, batch: Batch) -> Outcome:
         """The terms of a batch on the device of the network."""
-        raise NotImplementedError
 
     def start_epoch(self, epoch: int, *, loss: float | None) -> Mapping[str, float]:  # noqa: ARG002
         """Called before each epoch.

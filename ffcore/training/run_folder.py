@@ -128,19 +128,27 @@ class RunFolder:
         save_network(network, file, facts=dict(facts))
         return file
 
-    def begin_record(self, *, step: int) -> None:
+    def begin_record(self, *, step: int, epoch: int) -> None:
         """Opens the record for writing.
 
+        What a run that died wrote of later steps and epochs is dropped, and so is a line that it did not
+        finish.
+
         Args:
-            step: The first that will be recorded; what a run that died wrote from there on is dropped, and so
-                is a line that it did not finish.
+            step: The first that will be recorded.
+            epoch: The first whose end, with its validation, will be recorded.
 
         Raises:
             InputError: The record cannot be written.
         """
         self.close()
         file = self.path / METRICS
-        kept = [line for line in self._lines(file) if int(line.get("step", 0)) < step]
+        kept = [
+            line
+            for line in self._lines(file)
+            if int(line.get("step", 0)) < step
+            and not (line["kind"] == "validation" and line["epoch"] >= epoch)
+        ]
         write_text(file, "".join(_json(line) for line in kept))
         self._record = file.open("a", encoding="utf-8")
 
@@ -156,8 +164,7 @@ class RunFolder:
             InputError: The disk is full.
         """
         if self._record is None:
-            self.begin_record(step=step)
-        assert self._record is not None
+            self._record = (self.path / METRICS).open("a", encoding="utf-8")
         try:
             self._record.write(_json({"kind": kind, "step": step, **values}))
             self._record.flush()

@@ -72,6 +72,10 @@ def test_a_student_begins_with_the_backbone_of_its_teacher_and_leaves_weights_wi
     assert read_checkpoint(result.weights).facts["teacher"] == "v1 (last.safetensors)"
 
 
+def test_alpha_goes_over_other_epochs_where_that_is_said(data: Path, teacher: Path) -> None:
+    assert settings(data, teacher, distillation__alpha__epochs=7).distillation.alpha.epochs == 7
+
+
 def test_alpha_goes_over_the_epochs_of_the_training(data: Path, teacher: Path, tmp_path: Path) -> None:
     events: list[Event] = []
     config = settings(data, teacher, distillation__alpha__kind="linear", validation__ap=False)

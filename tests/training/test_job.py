@@ -48,6 +48,10 @@ def steps(path: Path) -> list[dict[str, Any]]:
     ]
 
 
+def validations(path: Path) -> list[dict[str, Any]]:
+    return [line for line in RunFolder(path).read_record() if line["kind"] == "validation"]
+
+
 def at_step(number: int, act: Callable[[], None]) -> Callable[[Event], None]:
     """A listener that does something once, after that step."""
 
@@ -95,9 +99,8 @@ def test_a_folder_in_use_is_never_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("step", [3, 4])
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_run_that_died_in_the_middle_of_an_epoch_ends_as_if_undisturbed(
+@pytest.mark.parametrize(("step", "workers"), [(2, 0), (3, 0), (4, 0), (4, 1), (8, 0)])
+def test_a_run_that_died_after_any_step_ends_as_if_undisturbed(
     tmp_path: Path, step: int, workers: int
 ) -> None:
     data = write_photos(tmp_path / "data")
@@ -112,9 +115,13 @@ def test_a_run_that_died_in_the_middle_of_an_epoch_ends_as_if_undisturbed(
     assert same(tmp_path / "whole" / "last.safetensors", tmp_path / "run" / "last.safetensors")
     assert same(tmp_path / "whole" / "best.safetensors", tmp_path / "run" / "best.safetensors")
     assert steps(tmp_path / "whole") == steps(tmp_path / "run")
+    assert validations(tmp_path / "whole") == validations(tmp_path / "run")
 
 
-def test_a_request_to_stop_saves_after_the_step_and_the_rest_can_be_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [4, 5, 8])
+def test_a_request_to_stop_saves_after_the_step_and_the_rest_can_be_resumed(
+    tmp_path: Path, step: int
+) -> None:
     config = toy_config(write_photos(tmp_path / "data"))
     train(config, tmp_path / "whole", device="cpu")
     before = signal.getsignal(signal.SIGINT)
@@ -122,13 +129,14 @@ def test_a_request_to_stop_saves_after_the_step_and_the_rest_can_be_resumed(tmp_
         config,
         tmp_path / "run",
         device="cpu",
-        on_event=at_step(4, lambda: os.kill(os.getpid(), signal.SIGINT)),
+        on_event=at_step(step, lambda: os.kill(os.getpid(), signal.SIGINT)),
     )
     assert signal.getsignal(signal.SIGINT) is before
     assert result.ending == "interrupted"
-    assert result.steps == 5
+    assert result.steps == step + 1
     assert train(config, tmp_path / "run", resume=True, device="cpu").ending == "finished"
     assert same(tmp_path / "whole" / "last.safetensors", tmp_path / "run" / "last.safetensors")
+    assert validations(tmp_path / "whole") == validations(tmp_path / "run")
 
 
 def test_a_finished_run_that_is_resumed_does_nothing_more(tmp_path: Path) -> None:
@@ -180,6 +188,12 @@ def test_a_full_disk_is_one_line_and_the_earlier_checkpoint_stays(
     assert "\n" not in str(caught.value)
     assert (tmp_path / "run" / CHECKPOINT).read_bytes() == saved[0]
     assert not list((tmp_path / "run").glob("*.partial*"))
+
+
+def test_a_training_that_fails_leaves_arithmetic_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        train(toy_config(tmp_path / "nowhere"), tmp_path / "run", device="cpu")
+    assert sys.float_info.min / 2 > 0
 
 
 def test_settings_of_a_resumed_run_must_be_those_it_began_with(tmp_path: Path) -> None:
