@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from ffcli.app import run
 from ffcore.models.variants import VARIANTS
 from ffcore.models.weights import save_network
 from tests.models.random_weights import random_network
@@ -28,3 +31,24 @@ def photos(tmp_path: Path) -> Path:
     shutil.copy(PHOTOS / "astronaut.jpg", folder / "astronaut.jpg")
     shutil.copy(PHOTOS / "cat.jpg", folder / "älter" / "cat [1].jpg")
     return folder
+
+
+class Refused(Protocol):
+    """Checks that a command fails with one line that says what to do, and trains nothing."""
+
+    def __call__(self, arguments: Sequence[object], code: int, message: str, /) -> None:
+        """Runs it in an empty folder."""
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    def check(arguments: Sequence[object], code: int, message: str, /) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert run([str(each) for each in arguments]) == code
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert message in captured.err
+        assert captured.err.count("\n") == 1
+        assert not list(tmp_path.glob("runs/*"))
+
+    return check

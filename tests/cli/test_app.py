@@ -14,8 +14,8 @@ from ffcli.exit_codes import EXIT_CODES, exit_code
 from ffcore import errors
 from ffcore._version import __version__
 from tests.cli.conftest import PHOTOS
-from tests.cli.small_data import labelled
 from tests.evaluation.mat_files import write_ground_truth
+from tests.training.toy_data import write_photos
 
 COMMANDS = [command.name or "" for command in app.registered_commands]
 
@@ -59,7 +59,7 @@ def test_the_example_in_the_help_of_a_command_works(
     (tmp_path / "pred" / "0--Event").mkdir(parents=True)
     (tmp_path / "pred" / "0--Event" / "photo.txt").write_text("photo\n1\n1 1 8 8 0.9\n", encoding="utf-8")
     (tmp_path / "list.txt").write_text("0--Event/photo\n", encoding="utf-8")
-    labelled(tmp_path / "faces", photos=6)
+    write_photos(tmp_path / "faces", 6)
     monkeypatch.chdir(tmp_path)
     program, *arguments = shlex.split(match[1])
     assert program == "featherface"

@@ -24,6 +24,7 @@ from ffcore.models.weights import read_checkpoint, save_network
 from ffcore.training.events import EpochStarted, RunStarted, StepDone, Validated
 from ffcore.training.run_folder import RunFolder
 from ffcore.training.trainer import StepReport
+from tests.cli.conftest import Refused
 from tests.models.random_weights import random_network
 from tests.training.toy_data import write_photos
 
@@ -219,17 +220,9 @@ def test_mistakes_are_one_line_that_says_what_to_type(
     code: int,
     message: str,
     data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refused: Refused,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert distill(*(data if word == "DATA" else word for word in arguments)) == code
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert message in captured.err
-    assert captured.err.count("\n") == 1
-    assert not list(tmp_path.glob("runs/*"))
+    refused(["distill", *(data if word == "DATA" else word for word in arguments)], code, message)
 
 
 def test_every_option_of_train_but_the_network_s_name_is_an_option_of_distill() -> None:

@@ -17,7 +17,8 @@ from ffcore.images import read_image
 from ffcore.images.draw import BOX_COLOUR
 from ffcore.training.run_config import resolve_run
 from ffcore.training.run_folder import RunFolder
-from tests.cli.small_data import labelled
+from tests.cli.conftest import Refused
+from tests.training.toy_data import write_photos
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = [
@@ -36,7 +37,7 @@ SMALL = [
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    return labelled(tmp_path / "faces")
+    return write_photos(tmp_path / "faces", 6)
 
 
 def train(*arguments: object) -> int:
@@ -174,7 +175,7 @@ def test_a_batch_is_drawn_as_the_network_sees_it(data: Path, tmp_path: Path) -> 
 
 
 def test_ctrl_c_saves_and_the_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
-    data = labelled(tmp_path / "faces", photos=12)
+    data = write_photos(tmp_path / "faces", 12)
     common = ["--data", data, *SMALL, "--epochs", 7, "--holdout", 0, "--threads", 1]
     whole = program(*common, "--out", tmp_path / "whole", "--quiet")
     assert whole.wait(timeout=300) == 0
@@ -270,18 +271,10 @@ def test_mistakes_are_one_line_with_their_exit_code(
     code: int,
     message: str,
     data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refused: Refused,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    named = [] if arguments in (["--epochs", "1"], ["--data", "nowhere"]) else ["--data", str(data)]
-    assert train(*named, *arguments) == code
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert message in captured.err
-    assert captured.err.count("\n") == 1
-    assert not list(tmp_path.glob("runs/*"))
+    named = [] if arguments in (["--epochs", "1"], ["--data", "nowhere"]) else ["--data", data]
+    refused(["train", *named, *arguments], code, message)
 
 
 def test_every_flag_names_a_setting_that_exists() -> None:
