@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,8 +18,11 @@ import typer
 
 from ffcli.exit_codes import INTERRUPTED, InterruptedRunError, exit_code
 from ffcli.messages import note_line
-from ffcli.training.display import make_display
+from ffcli.render import console_for
+from ffcli.training.display import Display
 from ffcli.training.kinds import RunKind
+from ffcli.training.lines import Lines
+from ffcli.training.picture import Picture
 from ffcli.training.report import print_divergence, print_result, result_document
 from ffcli.training.settings import can_resume, new_folder, resume_command
 from ffcore.data.preview import contact_sheet, draw_batch
@@ -231,3 +235,12 @@ def _lost_connection(error: RuntimeError) -> bool:
     return any(
         sign in text for sign in ("closed by peer", "reset by peer", "timed out", "broken pipe", "gloo")
     )
+
+
+def make_display(*, quiet: bool, plain: bool) -> Display:
+    """What fits where stderr goes to."""
+    if quiet:
+        return Display()
+    if plain or not console_for("stderr").is_terminal or not sys.stderr.isatty():
+        return Lines()
+    return Picture()

@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ffcli.training.display import Display, Lines, Picture, draw, duration, make_display, sparkline
+from ffcli.training.display import Display
+from ffcli.training.lines import Lines
+from ffcli.training.picture import Picture, draw
+from ffcli.training.session import make_display
 from ffcli.training.state import TrainingState, Trend
+from ffcli.training.words import duration, sparkline
 from ffcore.events import Event, Noticed
 from ffcore.training.events import EpochStarted, RolledBack, RunStarted, Saved, StepDone, Unhealthy, Validated
 from ffcore.training.health import examine

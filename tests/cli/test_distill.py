@@ -12,7 +12,8 @@ import torch
 from rich.console import Console
 
 from ffcli.app import run
-from ffcli.training.display import Lines, Picture, draw
+from ffcli.training.lines import Lines
+from ffcli.training.picture import Picture, draw
 from ffcli.training.state import TrainingState
 from ffcore.distillation.job import TeacherScored
 from ffcore.events import Event
