@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
+from ffcore.coco_file import face_category, finite_list, is_id, read_coco_file
 from ffcore.data.collector import Annotations, Check, Collector, FaceRow, Names
 from ffcore.data.numbers import points_of
-from ffcore.errors import InputError, did_you_mean
 
 
 def read_coco(
@@ -40,19 +38,19 @@ def read_coco(
             `strict`.
     """
     path = Path(path)
-    document = _document(path)
-    wanted = _category(path, document, category)
+    document = read_coco_file(path)
+    wanted = face_category(document, category)
     beside = (path.parent / "images", path.parent.parent / "images")
     folder = Path(images) if images is not None else next((p for p in beside if p.is_dir()), path.parent)
     collector = Collector(folder, names=names, check=check)
     place = f"{path.name} annotations[{{}}]"
 
     files: dict[int | str, str] = {}
-    for number, each in enumerate(document["images"]):
+    for number, each in enumerate(document.images):
         where = f"{path.name} images[{number}]"
         if (
             not isinstance(each, dict)
-            or not _is_id(each.get("id"))
+            or not is_id(each.get("id"))
             or not isinstance(each.get("file_name"), str)
         ):
             collector.defect("malformed_line", where, "has no id or no file_name")
@@ -62,8 +60,8 @@ def read_coco(
             files[each["id"]] = each["file_name"]
 
     rows: dict[int | str, list[FaceRow]] = {key: [] for key in files}
-    for number, each in enumerate(document["annotations"]):
-        if not isinstance(each, dict) or not _is_id(each.get("image_id")) or each["image_id"] not in files:
+    for number, each in enumerate(document.annotations):
+        if not isinstance(each, dict) or not is_id(each.get("image_id")) or each["image_id"] not in files:
             collector.defect("malformed_line", place.format(number), "belongs to no image of the file")
         elif not collector.wants(files[each["image_id"]]):
             continue
@@ -80,61 +78,15 @@ def read_coco(
     return collector.finish(source=path, strict=strict)
 
 
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read as COCO JSON: {reason}") from None
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: is no COCO document; an object with images and annotations is expected")
-    for key in ("images", "annotations"):
-        if not isinstance(document.get(key), list):
-            raise InputError(
-                f"{path}: has no list of {key}; an object with images and annotations is expected"
-            )
-    return document
-
-
-def _category(path: Path, document: dict[str, Any], name: str | None) -> int | str | None:
-    """The id of the faces' category; None when the file has no categories, so that all are faces."""
-    entries = document.get("categories")
-    known = {
-        str(each["name"]): each["id"]
-        for each in (entries if isinstance(entries, list) else [])
-        if isinstance(each, dict) and "name" in each and _is_id(each.get("id"))
-    }
-    if name is None and not known:
-        return None
-    if name is None:
-        name = next(iter(known)) if len(known) == 1 else "face"
-    if name not in known:
-        raise InputError(f"{path}: has no category {name!r}; {did_you_mean(name, known)}")
-    identifier: int | str = known[name]
-    return identifier
-
-
 def _face(entry: dict[str, Any], number: int) -> tuple[FaceRow | None, str]:
-    box = _numbers(entry.get("bbox"))
-    if box is None or len(box) != 4:
+    box = finite_list(entry.get("bbox"), count=4)
+    if box is None:
         return None, "a bbox of four finite numbers, x y w h, is expected"
     points = None
     if entry.get("keypoints"):
-        keypoints = _numbers(entry["keypoints"])
-        if keypoints is None or len(keypoints) != 15:
+        keypoints = finite_list(entry["keypoints"], count=15)
+        if keypoints is None:
             return None, "keypoints of 5 × x y v are expected"
         points = points_of(keypoints, hidden=0)
     ignore = bool(entry.get("iscrowd") or entry.get("ignore"))
     return FaceRow(number, (box[0], box[1], box[2], box[3]), points, ignore), ""
-
-
-def _numbers(values: Any) -> list[float] | None:
-    if not isinstance(values, list) or any(
-        isinstance(v, bool) or not isinstance(v, int | float) for v in values
-    ):
-        return None
-    return [float(value) for value in values] if all(map(math.isfinite, values)) else None
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | str)

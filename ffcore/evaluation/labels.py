@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ffcore.coco_file import face_category, finite_list, is_id, read_coco_file
 from ffcore.errors import ImageError, InputError
 from ffcore.evaluation.ground_truth import HEIGHT_BANDS, GroundTruth, first_line, image_key, offsets_of
 from ffcore.images.kinds import IMAGE_SUFFIXES
@@ -38,19 +38,14 @@ def read_coco_ground_truth(
         InputError: The file cannot be read, or an entry in it makes no sense; the message names it.
     """
     path = Path(path)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as COCO JSON: {first_line(error)}") from None
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: is no COCO document but a list; images and annotations are expected")
-    wanted = _category(path, document, category)
+    document = read_coco_file(path)
+    wanted = face_category(document, category)
     names: dict[Any, str] = {}
-    for number, image in enumerate(_entries(path, document, "images")):
+    for number, image in enumerate(document.images):
         if (
             not isinstance(image, dict)
             or not isinstance(image.get("file_name"), str)
-            or not _is_id(image.get("id"))
+            or not is_id(image.get("id"))
         ):
             raise InputError(f"{path}: images[{number}] has no id or no file_name")
         if image["id"] in names:
@@ -58,15 +53,15 @@ def read_coco_ground_truth(
         names[image["id"]] = image["file_name"]
     faces: dict[Any, list[list[float]]] = {key: [] for key in names}
     ignored: dict[Any, list[bool]] = {key: [] for key in names}
-    for number, each in enumerate(_entries(path, document, "annotations")):
-        if not isinstance(each, dict) or not _is_id(each.get("image_id")) or each["image_id"] not in names:
+    for number, each in enumerate(document.annotations):
+        if not isinstance(each, dict) or not is_id(each.get("image_id")) or each["image_id"] not in names:
             raise InputError(f"{path}: annotations[{number}] belongs to no image of the file")
         if wanted is not None and each.get("category_id") != wanted:
             continue
-        box = each.get("bbox")
-        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)):
+        box = finite_list(each.get("bbox"), count=4)
+        if box is None:
             raise InputError(f"{path}: annotations[{number}] needs a bbox of four finite numbers, x y w h")
-        faces[each["image_id"]].append([float(value) for value in box])
+        faces[each["image_id"]].append(box)
         ignored[each["image_id"]].append(bool(each.get("iscrowd") or each.get("ignore")))
     rows = [(name, faces[key], ignored[key]) for key, name in names.items()]
     return ground_truth_of_rows(str(path), rows, bands)
@@ -158,39 +153,6 @@ def ground_truth_of_rows(
         kept={"all": ~np.array(ignored, dtype=np.bool_)},
     )
     return truth.with_height_bands(bands)
-
-
-def _entries(path: Path, document: dict[str, Any], key: str) -> list[Any]:
-    value = document.get(key)
-    if not isinstance(value, list):
-        raise InputError(f"{path}: has no list {key}; is it a COCO annotation file?")
-    return value
-
-
-def _category(path: Path, document: dict[str, Any], name: str | None) -> Any:
-    """The id of the category that is a face; None where a file without categories leaves no choice."""
-    if "categories" not in document and name is None:
-        return None
-    known = {
-        each["name"]: each["id"]
-        for each in _entries(path, document, "categories")
-        if isinstance(each, dict) and "name" in each and "id" in each
-    }
-    if name is None:
-        name = "face" if "face" in known or len(known) != 1 else next(iter(known))
-    if name not in known:
-        raise InputError(
-            f"{path}: has no category {name!r}, only {', '.join(known) or 'none'}; name the right one"
-        )
-    return known[name]
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | str)
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _yolo_boxes(text: Path, photo: Path, face_class: int) -> list[list[float]]:

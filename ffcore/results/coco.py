@@ -1,4 +1,12 @@
-"""COCO: images, annotations and the one category, with the five landmarks as keypoints."""
+"""COCO: images, annotations and the one category, with the five landmarks as keypoints.
+
+FiftyOne imports such a file as it is, boxes with their scores and landmarks as keypoints, and exports it::
+
+    fiftyone.Dataset.from_dir(
+        dataset_type=fiftyone.types.COCODetectionDataset,
+        data_path="photos", labels_path="faces.json", label_types=["detections", "keypoints"],
+    )
+"""
 
 from __future__ import annotations
 
@@ -7,11 +15,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ffcore.faces import LANDMARK_NAMES
+import numpy as np
+
+from ffcore.coco_file import face_category, finite_list, is_id, read_coco_file
+from ffcore.errors import InputError
+from ffcore.faces import LANDMARK_NAMES, Faces
 from ffcore.files import write_text
 from ffcore.results.image_faces import ImageFaces, short
 
 FACE_CATEGORY = 1
+
+_LARGEST = float(np.finfo(np.float32).max) / 2  # the sum of a corner and a side has to fit as well
 
 
 def coco_document(results: Iterable[ImageFaces]) -> dict[str, Any]:
@@ -61,3 +75,74 @@ def write_coco(path: str | Path, results: Iterable[ImageFaces]) -> None:
         InputError: The file cannot be written.
     """
     write_text(path, json.dumps(coco_document(results), ensure_ascii=False) + "\n")
+
+
+def read_coco_results(path: str | Path, *, category: str | None = None) -> list[ImageFaces]:
+    """Read detections that somebody keeps as a COCO document: the way back from `write_coco`.
+
+    Labels for training and ground truth are other things and have their own readers; here every face needs a
+    score and five landmarks.
+
+    Args:
+        path: The JSON file with ``images``, which have ``file_name``, ``width`` and ``height``, and
+            ``annotations``, which have ``bbox``, ``score`` and ``keypoints``.
+        category: The name of the category that is a face; by default ``"face"``, or the only one.
+
+    Returns:
+        One entry an image, in the order of the file; faces in the order of the annotations.
+
+    Raises:
+        InputError: The file cannot be read, or something in it is missing; the message names the entry.
+    """
+    document = read_coco_file(path)
+    wanted = face_category(document, category)
+    images: dict[int | str, tuple[str, int, int]] = {}
+    for number, each in enumerate(document.images):
+        where = f"{path}: images[{number}]"
+        if not isinstance(each, dict) or not is_id(each.get("id")) or each["id"] in images:
+            raise InputError(f"{where} needs an id of its own")
+        name, width, height = each.get("file_name"), each.get("width"), each.get("height")
+        if not (isinstance(name, str) and _is_side(width) and _is_side(height)):
+            raise InputError(f"{where} needs a file_name, and its width and height in pixels")
+        images[each["id"]] = (name, width, height)
+    rows: dict[int | str, list[list[float]]] = {key: [] for key in images}
+    for number, each in enumerate(document.annotations):
+        where = f"{path}: annotations[{number}]"
+        if not isinstance(each, dict) or not is_id(each.get("image_id")) or each["image_id"] not in images:
+            raise InputError(f"{where} belongs to no image of the file")
+        if wanted is None or each.get("category_id") == wanted:
+            rows[each["image_id"]].append(_row(each, where))
+    return [
+        ImageFaces(name, width, height, _faces(rows[key])) for key, (name, width, height) in images.items()
+    ]
+
+
+def _row(entry: dict[str, Any], where: str) -> list[float]:
+    """Score, box as x y width height, and landmarks as five times x y."""
+    score = finite_list([entry.get("score")], count=1)
+    if score is None:
+        raise InputError(f"{where} has no score; is this a file of labels? read_annotations takes those")
+    box = finite_list(entry.get("bbox"), count=4)
+    if box is None:
+        raise InputError(f"{where} needs a bbox of four finite numbers, x y w h")
+    points = finite_list(entry.get("keypoints"), count=15)
+    if points is None or not all(points[2::3]):
+        raise InputError(f"{where} needs keypoints of five known landmarks, 5 × x y v")
+    values = [*score, *box, *(value for i, value in enumerate(points) if i % 3 < 2)]
+    if max(map(abs, values)) > _LARGEST:
+        raise InputError(f"{where} holds a number beyond any image")
+    return values
+
+
+def _faces(rows: list[list[float]]) -> Faces:
+    values = np.array(rows, np.float64).reshape(-1, 15)
+    low = values[:, 1:3]
+    return Faces(
+        boxes=np.concatenate((low, low + values[:, 3:5]), axis=1).astype(np.float32),
+        scores=values[:, 0].astype(np.float32),
+        landmarks=values[:, 5:].reshape(-1, 5, 2).astype(np.float32),
+    )
+
+
+def _is_side(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -53,10 +53,10 @@ def test_another_category_can_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.pop("images"), "has no list images"),
-        (lambda d: d.pop("annotations"), "has no list annotations"),
+        (lambda d: d.pop("images"), "has no list of images"),
+        (lambda d: d.pop("annotations"), "has no list of annotations"),
         (lambda d: d["categories"].pop(0), None),  # one left: no doubt which
-        (lambda d: d["categories"][0].update(name="head"), "no category 'face', only head, dog"),
+        (lambda d: d["categories"][0].update(name="head"), "no category 'face'; choose one of head, dog"),
         (lambda d: d["images"][1].update(id=7), r"images\[1\] has the id 7 of another"),
         (lambda d: d["images"][1].pop("file_name"), r"images\[1\] has no id or no file_name"),
         (lambda d: d["images"][1].update(id=[1]), r"images\[1\] has no id"),
