@@ -6,7 +6,7 @@ import importlib.util
 
 from ffcore.errors import MissingDependencyError
 
-_EXTRAS = {"torch": "train", "scipy": "eval", "matplotlib": "eval"}
+_EXTRAS = {"torch": "train", "matplotlib": "eval"}
 """Package to the smallest part of the installation that brings it."""
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ffcore.coordinates import is_coordinate
 from ffcore.errors import InputError, did_you_mean
 
 _EXPECTED = "an object with images and annotations is expected"
@@ -91,14 +91,10 @@ def is_id(value: Any) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
 
 
-def finite_list(values: Any, *, count: int) -> list[float] | None:
-    """A list of so many finite numbers, or None where it is something else."""
+def coordinate_list(values: Any, *, count: int) -> list[float] | None:
+    """A list of so many coordinates, or None where it is something else."""
     if not isinstance(values, list) or len(values) != count:
         return None
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
         return None
-    try:
-        numbers = [float(value) for value in values]
-    except OverflowError:  # JSON has whole numbers of any length
-        return None
-    return numbers if all(map(math.isfinite, numbers)) else None
+    return [float(value) for value in values] if all(map(is_coordinate, values)) else None

@@ -20,12 +20,34 @@ defect in it.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+_LONGEST, _END = 2000, 500  # letters of a message, and of its end that stays in any case
 
 
 class FeatherFaceError(Exception):
-    """Base of everything the library raises on purpose."""
+    """Base of everything the library raises on purpose.
+
+    A message is one line whatever it quotes: control characters in the name of a file, or in a line of it,
+    are written as escapes, so that they neither break the line nor reach a terminal, and of a quotation
+    without end the middle is left out.
+
+    Args:
+        message: What is wrong, where, and what next.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        line = _CONTROL.sub(lambda found: repr(found[0])[1:-1], message)
+        super().__init__(line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[-_END:]}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickle keeps, so that an error of a subclass with arguments of its own crosses processes."""
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class ConfigError(FeatherFaceError, ValueError):
@@ -108,3 +130,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {' or '.join(repr(name) for name in near)}?"
     return f"choose one of {', '.join(names)}"
+
+
+def _restored(kind: type[FeatherFaceError], args: tuple[Any, ...], state: dict[str, Any]) -> FeatherFaceError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error

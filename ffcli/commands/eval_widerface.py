@@ -82,7 +82,6 @@ def eval_widerface(
     from ffcore.distributed import processes
     from ffcore.errors import ConfigError, MissingPredictionsError
 
-    require("scipy", "eval-widerface")
     if plots is not None:
         require("matplotlib", "--plots")
     from ffcore.evaluation.any_ground_truth import read_ground_truth

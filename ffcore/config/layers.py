@@ -191,7 +191,10 @@ def _converted(value: Any, hint: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError(f"{_WORDS.get(hint, 'another kind of value')} is needed, not true or false")
     if hint is float and isinstance(value, int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # TOML has whole numbers of any length
+            raise ValueError("a number that is not beyond all bounds is needed") from None
     if isinstance(hint, type) and not isinstance(value, hint):
         raise ValueError(f"{_WORDS.get(hint, hint.__name__)} is needed")
     return value

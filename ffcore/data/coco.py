@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ffcore.coco_file import face_category, finite_list, is_id, read_coco_file
+from ffcore.coco_file import coordinate_list, face_category, is_id, read_coco_file
 from ffcore.data.collector import Annotations, Check, Collector, FaceRow, Names
 from ffcore.data.numbers import points_of
 
@@ -79,12 +79,12 @@ def read_coco(
 
 
 def _face(entry: dict[str, Any], number: int) -> tuple[FaceRow | None, str]:
-    box = finite_list(entry.get("bbox"), count=4)
+    box = coordinate_list(entry.get("bbox"), count=4)
     if box is None:
         return None, "a bbox of four finite numbers, x y w h, is expected"
     points = None
     if entry.get("keypoints"):
-        keypoints = finite_list(entry["keypoints"], count=15)
+        keypoints = coordinate_list(entry["keypoints"], count=15)
         if keypoints is None:
             return None, "keypoints of 5 × x y v are expected"
         points = points_of(keypoints, hidden=0)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ffcore.coordinates import is_coordinate
+
 _UNKNOWN = (math.nan, math.nan)
 
 
 def finite_numbers(fields: Sequence[str]) -> list[float] | None:
-    """The fields as numbers, or None if one of them is none or not finite."""
+    """The fields as numbers, or None if one of them is none, not finite, or beyond any image."""
     try:
         values = [float(field) for field in fields]
     except ValueError:
         return None
-    return values if all(map(math.isfinite, values)) else None
+    return values if all(map(is_coordinate, values)) else None
 
 
 def points_of(values: Sequence[float], *, hidden: float) -> tuple[float, ...]:

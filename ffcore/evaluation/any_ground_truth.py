@@ -24,7 +24,6 @@ def read_ground_truth(
     Raises:
         InputError: Nothing of the three is there, or it is damaged.
         ConfigError: YOLO labels without photos.
-        MissingDependencyError: SciPy is not installed and ``.mat`` files are to be read.
     """
     path = Path(path)
     if path.suffix.lower() == ".json":

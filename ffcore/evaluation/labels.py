@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ffcore.coco_file import face_category, finite_list, is_id, read_coco_file
+from ffcore.coco_file import coordinate_list, face_category, is_id, read_coco_file
 from ffcore.errors import ImageError, InputError
 from ffcore.evaluation.ground_truth import HEIGHT_BANDS, GroundTruth, first_line, image_key, offsets_of
 from ffcore.images.kinds import IMAGE_SUFFIXES
@@ -58,7 +58,7 @@ def read_coco_ground_truth(
             raise InputError(f"{path}: annotations[{number}] belongs to no image of the file")
         if wanted is not None and each.get("category_id") != wanted:
             continue
-        box = finite_list(each.get("bbox"), count=4)
+        box = coordinate_list(each.get("bbox"), count=4)
         if box is None:
             raise InputError(f"{path}: annotations[{number}] needs a bbox of four finite numbers, x y w h")
         faces[each["image_id"]].append(box)

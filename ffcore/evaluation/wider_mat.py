@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ffcore.errors import InputError, MissingDependencyError
+from ffcore.errors import InputError
 from ffcore.evaluation.ground_truth import GroundTruth, first_line, offsets_of
+from ffcore.evaluation.mat_file import read_mat
 
 SUBSETS = ("easy", "medium", "hard")
 """The subsets of the validation set; each holds the one before it."""
@@ -41,7 +42,6 @@ def read_wider_ground_truth(folder: str | Path, *, official: bool = True) -> Gro
     Raises:
         InputError: A file or a key is missing or damaged, or the files contradict each other or the
             facts; the message names the file, and the image where there is one.
-        MissingDependencyError: SciPy is not installed.
     """
     folder = Path(folder)
     paths = {name: folder / f"wider_{name}_val.mat" for name in SUBSETS}
@@ -51,11 +51,12 @@ def read_wider_ground_truth(folder: str | Path, *, official: bool = True) -> Gro
             f"{folder}: {', '.join(absent)} not found; "
             f"the ground truth is the four files wider_{{face,easy,medium,hard}}_val.mat"
         )
-    content = _load(folder / _ALL_FACES, (*_CELLS, _INVALID_LIST) if official else _CELLS)
+    known: dict[bytes, NDArray[Any]] = {}  # the lists of faces are the same in all four files
+    content = _load(folder / _ALL_FACES, (*_CELLS, _INVALID_LIST) if official else _CELLS, known)
     faces = _faces(folder / _ALL_FACES, content)
     kept = {}
     for name, path in paths.items():
-        subset = _load(path, (*_CELLS, "gt_list"))
+        subset = _load(path, (*_CELLS, "gt_list"), known)
         _check_same(path, _faces(path, subset), faces)
         kept[name] = _kept_rows(path, subset["gt_list"], faces)
     result = GroundTruth(images=faces.images, boxes=faces.boxes, offsets=faces.offsets, kept=kept)
@@ -72,17 +73,15 @@ class _Faces:
     offsets: NDArray[np.int64]
 
 
-def _load(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise MissingDependencyError(
-            'reading the .mat files of WIDER FACE needs SciPy: pip install "featherface[eval]"'
-        ) from error
+def _load(path: Path, keys: tuple[str, ...], known: dict[bytes, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     try:
         # the keys that the evaluation does not use are two thirds of the reading
-        content: dict[str, Any] = loadmat(str(path), variable_names=list(keys))
-    except Exception as error:  # a damaged file makes the reader raise anything
+        content = read_mat(path.read_bytes(), keys, known=known)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; it comes with the official evaluation") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a name that is no text raises one too
         raise InputError(f"{path}: cannot be read as a MATLAB v5 file: {first_line(error)}") from None
     absent = [key for key in keys if key not in content]
     if absent:

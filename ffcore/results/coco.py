@@ -13,19 +13,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from ffcore.coco_file import face_category, finite_list, is_id, read_coco_file
+from ffcore.coco_file import coordinate_list, face_category, is_id, read_coco_file
 from ffcore.errors import InputError
 from ffcore.faces import LANDMARK_NAMES, Faces
 from ffcore.files import write_text
 from ffcore.results.image_faces import ImageFaces, short
 
 FACE_CATEGORY = 1
-
-_LARGEST = float(np.finfo(np.float32).max) / 2  # the sum of a corner and a side has to fit as well
 
 
 def coco_document(results: Iterable[ImageFaces]) -> dict[str, Any]:
@@ -119,19 +117,16 @@ def read_coco_results(path: str | Path, *, category: str | None = None) -> list[
 
 def _row(entry: dict[str, Any], where: str) -> list[float]:
     """Score, box as x y width height, and landmarks as five times x y."""
-    score = finite_list([entry.get("score")], count=1)
+    score = coordinate_list([entry.get("score")], count=1)
     if score is None:
         raise InputError(f"{where} has no score; is this a file of labels? read_annotations takes those")
-    box = finite_list(entry.get("bbox"), count=4)
+    box = coordinate_list(entry.get("bbox"), count=4)
     if box is None:
         raise InputError(f"{where} needs a bbox of four finite numbers, x y w h")
-    points = finite_list(entry.get("keypoints"), count=15)
+    points = coordinate_list(entry.get("keypoints"), count=15)
     if points is None or not all(points[2::3]):
         raise InputError(f"{where} needs keypoints of five known landmarks, 5 × x y v")
-    values = [*score, *box, *(value for i, value in enumerate(points) if i % 3 < 2)]
-    if max(map(abs, values)) > _LARGEST:
-        raise InputError(f"{where} holds a number beyond any image")
-    return values
+    return [*score, *box, *(value for i, value in enumerate(points) if i % 3 < 2)]
 
 
 def _faces(rows: list[list[float]]) -> Faces:
@@ -144,5 +139,5 @@ def _faces(rows: list[list[float]]) -> Faces:
     )
 
 
-def _is_side(value: Any) -> bool:
+def _is_side(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
