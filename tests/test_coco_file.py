@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ffcore.coco_file import face_category, finite_list, read_coco_file
+from ffcore.coco_file import coordinate_list, face_category, read_coco_file
 from ffcore.errors import InputError
 
 DOCUMENT = {"images": [], "annotations": []}
@@ -59,10 +59,11 @@ def test_a_category_asked_for_in_a_file_without_categories_is_an_error(name: str
 @pytest.mark.parametrize(
     "values", [None, 3, "1234", [1, 2, 3], [1, 2, 3, "4"], [1, 2, 3, True], [1, 2, 3, float("inf")]]
 )
-def test_only_lists_of_finite_numbers_are_numbers(values: object) -> None:
-    assert finite_list(values, count=4) is None
-    assert finite_list([1, 2, 3, 4.5], count=4) == [1.0, 2.0, 3.0, 4.5]
+def test_only_lists_of_finite_numbers_are_coordinates(values: object) -> None:
+    assert coordinate_list(values, count=4) is None
+    assert coordinate_list([1, 2, 3, 4.5], count=4) == [1.0, 2.0, 3.0, 4.5]
 
 
-def test_a_whole_number_beyond_all_floats_is_no_number() -> None:
-    assert finite_list([1, 2, 3, 10**400], count=4) is None
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1e300, -1e16])
+def test_a_number_beyond_all_images_is_no_coordinate(value: float) -> None:
+    assert coordinate_list([1, 2, 3, value], count=4) is None

@@ -20,6 +20,8 @@ FIRST = {
     "errors",
     "events",
     "files",
+    "coco_file",
+    "coordinates",
     "filetype",
     "_version",
     "distributed",

@@ -47,6 +47,7 @@ def test_a_clean_set_has_no_defects_and_counted_notes(tmp_path: Path) -> None:
         (f"10 ten 20 20 {POINTS} 0", "malformed_line", 0),
         (f"10 nan 20 20 {POINTS} 0", "malformed_line", 0),
         (f"10 inf 20 20 {POINTS} 0", "malformed_line", 0),
+        (f"10 10 1e300 20 {POINTS} 0", "malformed_line", 0),  # finite, but not in float32
         ("10 10 20 20 -1 -1 -1 18 12 0 15 15 0 12 18 0 18 18 0 0", "landmarks_incomplete", 1),
     ],
 )
