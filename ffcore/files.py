@@ -67,4 +67,4 @@ def _why(error: OSError) -> str:
         return "cannot be written, the folder does not allow it; choose another"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return "cannot be written, a part of its path is a file; choose another folder"
-    return f"cannot be written: {' '.join(str(error.strerror or error).split())}"
+    return f"cannot be written: {' '.join(str(error.strerror or error).split())}; choose another place"

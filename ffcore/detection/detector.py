@@ -17,7 +17,7 @@ from ffcore.detection.loading import load_backend
 from ffcore.detection.options import DetectorOptions
 from ffcore.detection.postprocess import postprocess
 from ffcore.detection.views import View, views
-from ffcore.errors import ConfigError
+from ffcore.errors import ConfigError, ModelError
 from ffcore.faces import Faces
 from ffcore.geometry.boxes import areas, pairwise_coverage
 from ffcore.geometry.nms import nms
@@ -111,6 +111,7 @@ class FaceDetector:
     def __init__(self, backend: Backend, options: DetectorOptions | None = None) -> None:
         self.backend = backend
         self.options = options or _recommended(backend, {})
+        self._source = ""
         fixed, wanted = backend.input_size, self.options.input_size
         if fixed is not None and wanted is not None and fixed != wanted:
             raise ConfigError(
@@ -147,7 +148,9 @@ class FaceDetector:
         """
         DetectorOptions(**settings)  # before the file is loaded, so that a slip costs no time
         loaded = load_backend(source, backend=backend, device=device, threads=threads)
-        return cls(loaded, _recommended(loaded, settings))
+        detector = cls(loaded, _recommended(loaded, settings))
+        detector._source = str(source)
+        return detector
 
     @overload
     def __call__(self, images: ImageSource) -> Faces: ...  # type: ignore[overload-overlap]  # text is a sequence of texts
@@ -210,7 +213,16 @@ class FaceDetector:
         Args:
             batch: The views.
             raw: What the network said about them.
+
+        Raises:
+            ModelError: The network said something that is no number.
         """
+        try:
+            return self._faces_in(batch, raw)
+        except ModelError as error:
+            raise ModelError(f"{self._source}: {error}" if self._source else str(error)) from None
+
+    def _faces_in(self, batch: Sequence[View], raw: RawOutputs) -> list[Faces]:
         options = self.options
         height, width = batch[0].resized.image.shape[:2]
         return [

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ffcore.coordinates import is_coordinate
 from ffcore.errors import ConfigError
 from ffcore.geometry.anchors import PUBLISHED, AnchorConfig
 from ffcore.geometry.resize import MEAN_BGR
@@ -96,7 +97,7 @@ def _parsed(own: Mapping[str, str], key: str) -> Any:
     text = own[key]
     try:
         return json.loads(text if text.lstrip().startswith("[") else f"[{text}]")
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, a number of thousands of digits, or lists without end
         raise ConfigError(f"its entry {PREFIX}{key} cannot be read: {text[:60]!r}") from None
 
 
@@ -104,7 +105,7 @@ def _numbers(own: Mapping[str, str], key: str, default: tuple[float, ...]) -> tu
     if key not in own:
         return default
     values = _parsed(own, key)
-    if not all(isinstance(value, int | float) for value in values):
+    if not all(isinstance(value, int | float) and is_coordinate(value) for value in values):
         raise ConfigError(f"its entry {PREFIX}{key} must be a list of numbers, not {own[key][:60]!r}")
     return tuple(values)
 
@@ -113,7 +114,10 @@ def _levels(own: Mapping[str, str], default: tuple[tuple[int, ...], ...]) -> tup
     if "min_sizes" not in own:
         return default
     levels = _parsed(own, "min_sizes")
-    if not all(isinstance(level, list) and all(isinstance(v, int) for v in level) for level in levels):
+    if not all(
+        isinstance(level, list) and all(isinstance(v, int) and is_coordinate(v) for v in level)
+        for level in levels
+    ):
         raise ConfigError(f"its entry {PREFIX}min_sizes must be a list of lists of whole numbers")
     return tuple(tuple(level) for level in levels)
 

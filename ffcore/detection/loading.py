@@ -10,7 +10,7 @@ from typing import Literal
 from ffcore import filetype
 from ffcore.detection.backend import Backend
 from ffcore.detection.facts import PREFIX, DetectorFacts
-from ffcore.detection.shipped import shipped_file, shipped_weights
+from ffcore.detection.shipped import SHIPPED, shipped_file, shipped_weights
 from ffcore.errors import CheckpointError, ConfigError, MissingDependencyError
 
 ONNX_SUFFIXES = (".onnx",)
@@ -88,7 +88,11 @@ def weights_file(source: str | Path) -> Path:
     if shipped := shipped_file(str(source)):
         return shipped
     if isinstance(source, Path) or path.suffix in (*ONNX_SUFFIXES, *TORCH_SUFFIXES) or len(path.parts) != 1:
-        raise CheckpointError(source, "there is no such file")
+        raise CheckpointError(
+            source,
+            "there is no such file; check the path, or name weights that come with the package: "
+            f"{', '.join(SHIPPED)}",
+        )
     return shipped_weights(source).onnx
 
 

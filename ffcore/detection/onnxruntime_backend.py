@@ -74,9 +74,13 @@ class OnnxRuntimeBackend:
         self._device = next((short for short, name in _NAMED_PROVIDERS.items() if name == used), used)
         try:
             self._facts = DetectorFacts.from_metadata(self._session.get_modelmeta().custom_metadata_map)
+            self._layout = _layout(self._session, self._path)
         except ConfigError as error:
             raise CheckpointError(path, str(error)) from None
-        self._layout = _layout(self._session, self._path)
+        except UnicodeDecodeError:  # ONNX Runtime hands out names and entries unread
+            raise CheckpointError(
+                path, "is damaged: a name or an entry in it is no text; get the file again"
+            ) from None
         self._probe()
 
     @property

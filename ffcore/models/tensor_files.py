@@ -51,7 +51,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with path.open("rb") as file:
             head = file.read(512)
     except FileNotFoundError:
-        raise CheckpointError(path, "no such file") from None
+        raise CheckpointError(path, "there is no such file; check the path") from None
     except IsADirectoryError:
         raise CheckpointError(path, "is a folder; name the checkpoint file in it") from None
     except OSError as error:
@@ -97,7 +97,7 @@ def _read_pickle(path: Path, *, is_archive: bool) -> tuple[dict[str, Tensor], di
             path, "is a pickle that holds more than tensors, or is damaged; a saved state_dict is needed"
         ) from error
     except Exception as error:  # whatever a damaged archive makes torch raise, and it is many things
-        if is_archive and not zipfile.is_zipfile(path):
+        if is_archive and not _has_directory(path):
             raise CheckpointError(path, "is truncated; get the file again") from error
         raise CheckpointError(path, f"cannot be read as a checkpoint ({_one_line(error)})") from error
     if not isinstance(content, Mapping):
@@ -112,6 +112,14 @@ def _read_pickle(path: Path, *, is_archive: bool) -> tuple[dict[str, Tensor], di
         held = f"no tensor under {foreign[0]!r}" if foreign else "nothing"
         raise CheckpointError(path, f"holds {held}; the weights must lie at the top or under state_dict")
     return tensors, metadata
+
+
+def _has_directory(path: Path) -> bool:
+    """Whether an archive has its end, where the list of its files stands."""
+    try:
+        return zipfile.is_zipfile(path)
+    except (zipfile.BadZipFile, OSError):  # it has one that makes no sense
+        return False
 
 
 def _clean(content: Mapping[Any, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ffcore.detection import DetectorFacts, DetectorOptions, FaceDetector
 from ffcore.detection.detector import BATCH_PIXELS, DetectorSettings, _without_pieces
-from ffcore.errors import CheckpointError, ConfigError, ImageError, UnknownModelError
+from ffcore.errors import CheckpointError, ConfigError, ImageError, ModelError, UnknownModelError
 from ffcore.faces import Faces
 from tests.detection.toys import ToyBackend, photo, toy_onnx
 
@@ -285,3 +285,18 @@ def test_a_box_inside_a_large_face_is_a_piece_of_it_unless_that_is_doubtful(larg
     kept = _without_pieces(close, whole)
     assert len(kept) == left
     assert [90, 90, 130, 130] in kept.boxes.tolist()
+
+
+def test_a_network_that_says_no_numbers_is_named(tmp_path: Path) -> None:
+    import torch
+
+    from ffcore.models.variants import VARIANTS
+    from ffcore.models.weights import save_network
+    from tests.models.random_weights import random_network
+
+    network = random_network(VARIANTS["v2"])
+    with torch.no_grad():
+        next(network.heads.parameters()).mul_(1e30)  # as one turned bit of an exponent does
+    save_network(network, tmp_path / "broken.pth")
+    with pytest.raises(ModelError, match=r"broken\.pth: the network gave .* not"):
+        FaceDetector.load(tmp_path / "broken.pth", device="cpu", score=0)(photo(64, 64, (8, 8, 16)))

@@ -55,6 +55,10 @@ def test_the_documented_form_of_the_entries_is_read() -> None:
         ("score_threshold", "1.5"),
         ("nms_threshold", "0.1,0.2"),
         ("channel_order", "rgb?"),
+        ("strides", "[Infinity, 16, 32]"),
+        ("strides", f"{'9' * 5000}, 16, 32"),
+        ("min_sizes", f"[[{10**300}], [2], [3]]"),
+        pytest.param("min_sizes", "[" * 100_000, id="min_sizes-nested"),
     ],
 )
 def test_an_entry_that_cannot_be_read_is_an_error(key: str, text: str) -> None:

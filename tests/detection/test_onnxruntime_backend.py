@@ -146,6 +146,16 @@ def test_a_truncated_file_is_refused_in_one_line(share: float, tmp_path: Path) -
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [b"licence", b"bbox_regressions"])
+def test_an_entry_or_a_name_that_is_no_text_is_refused(name: bytes, tmp_path: Path) -> None:
+    path = toy_onnx(tmp_path / "toy.onnx", metadata={"featherface.licence": "MIT"})
+    content = path.read_bytes()
+    assert name in content
+    path.write_bytes(content.replace(name, b"\xff" + name[1:]))
+    with pytest.raises(CheckpointError, match=r"toy\.onnx: (is damaged|ONNX Runtime cannot open it)"):
+        OnnxRuntimeBackend(path)
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="No such file"):
         OnnxRuntimeBackend(tmp_path / "none.onnx")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import os
 import pickle
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -235,6 +236,15 @@ def onnx_bytes() -> bytes:
         (bytes(range(200, 256)), "not a checkpoint"),
         ((10).to_bytes(8, "little") + b"{broken}  ", "damaged or truncated"),
         (b"PK\x03\x04" + bytes(100), "truncated"),
+        # an end that tells of several disks, for which Python has an error of its own
+        (
+            b"PK\x03\x04"
+            + bytes(100)
+            + struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2)
+            + b"PK\x05\x06"
+            + bytes(18),
+            "truncated",
+        ),
         (pickle.dumps([1, 2, 3]), "more than tensors"),
         (pickle.dumps({"a": 1}), "more than tensors"),
     ],
