@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ffcore.images import read_image
+from ffcore import FaceDetector
+from ffcore.images import VideoReader, VideoWriter, read_image
 from ffcore.models.variants import VARIANTS
-from ffcore.models.weights import save_network
+from ffcore.models.weights import read_checkpoint, save_network
 from tests.models.random_weights import random_network
 
 ROOT = Path(__file__).parent.parent.parent
@@ -54,6 +59,62 @@ def test_training_from_python_reports_through_callbacks_and_leaves_weights(tmp_p
     assert "finished after 3 steps" in printed
     assert "faces found, 1 labelled" in printed
     assert (tmp_path / "run" / "last.safetensors").exists()
+
+
+def test_distilling_a_student_of_ones_own_leaves_weights(tmp_path: Path) -> None:
+    printed = run("distil_a_small_student.py", "--epochs", 2, "--size", 64, "--out", tmp_path)
+    assert "teacher: AP" in printed
+    assert "step 0: task" in printed
+    assert read_checkpoint(tmp_path / "best.safetensors").config.out_channel == 16
+
+
+def test_a_film_is_watched_and_its_faces_hidden(tmp_path: Path) -> None:
+    photo = read_image(PHOTOS / "astronaut.jpg")
+    with VideoWriter(tmp_path / "film.mp4", fps=5, size=(512, 512)) as film:
+        for _ in range(6):
+            film.write(photo)
+    printed = run("watch_a_camera.py", tmp_path / "film.mp4", "--out", tmp_path / "hidden.mp4", "--frames", 4)
+    assert "0.0 s: 1 faces" in printed
+    assert "4 frames" in printed
+    with VideoReader(tmp_path / "hidden.mp4") as hidden:
+        frames = list(hidden)
+    assert len(frames) == 4
+    face = np.s_[60:178, 180:271]
+    assert np.abs(frames[-1][face].astype(int) - photo[face]).mean() > 15
+
+
+def test_deploying_with_onnx_runtime_alone_finds_what_the_package_finds(tmp_path: Path) -> None:
+    script = (ROOT / "examples" / "deploy_with_onnxruntime.py").read_text("utf-8")
+    assert not re.search(r"import (ffcore|torch)|from (ffcore|torch)", script)
+    shutil.copytree(PHOTOS, tmp_path / "photos")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no photo")
+    model = ROOT / "ffcore" / "weights" / "v2.onnx"
+    printed = run("deploy_with_onnxruntime.py", model, tmp_path / "photos", "--size", 640, "--batch", 3)
+    found = {Path(each["image"]).name: each for each in map(json.loads, printed.splitlines())}
+    detector = FaceDetector.load("v2", size=640, score=0.5, close_ups=False)
+    assert sorted(found) == sorted(path.name for path in PHOTOS.glob("*.jpg"))
+    for name in ("astronaut.jpg", "cat.jpg", "grace_hopper.jpg"):
+        faces, record = detector(read_image(PHOTOS / name)), found[name]
+        assert len(record["scores"]) == len(faces)
+        if len(faces):  # photos that need not be shrunk are not enlarged by the script
+            np.testing.assert_allclose(record["boxes"], faces.boxes, atol=12)
+            np.testing.assert_allclose(record["landmarks"], faces.landmarks, atol=12)
+    assert len(found["group.jpg"]["scores"]) >= 12
+
+
+def test_any_detector_is_measured_by_the_text_files_that_it_writes(tmp_path: Path) -> None:
+    printed = run("evaluate_any_detector.py", "--out", tmp_path)
+    assert printed.startswith("v2: AP ")
+    name, count, *rows = (tmp_path / "v2" / "astronaut.txt").read_text().splitlines()
+    assert (name, int(count)) == ("astronaut", len(rows))
+
+
+@pytest.mark.reference
+def test_another_detector_is_measured_beside_ours(reference: Path, tmp_path: Path) -> None:
+    model = reference / "peers" / "yunet_n_dynamic.onnx"
+    printed = run("evaluate_any_detector.py", "--yunet", model, "--out", tmp_path)
+    assert [line.split(":")[0] for line in printed.splitlines()] == ["v2", "yunet"]
+    assert "yunet: AP height>=50 100.00" in printed
 
 
 @pytest.mark.reference
