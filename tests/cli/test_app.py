@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +74,57 @@ def test_the_version_comes_with_the_environment(capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert printed.startswith(f"featherface {__version__} (Python 3.")
     assert "onnxruntime" in printed
+
+
+def test_other_builds_of_a_package_are_found_under_their_own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import PackageNotFoundError
+
+    from ffcli import environment
+
+    installed = {"onnxruntime-gpu": "1.30", "opencv-python": "4.9", "opencv-python-headless": "5.0"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(environment, "version", version)
+    line = environment.environment()
+    assert "onnxruntime-gpu 1.30" in line
+    assert "no onnxruntime" not in line
+    assert "opencv-python-headless 5.0 and opencv-python 4.9" in line
+    assert "no torch," in line
+    assert " cores, " in line
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("featherface de", "detect"),
+        ("featherface export --fo", "--format"),
+        ("featherface --ver", "--version"),
+    ],
+)
+def test_a_shell_completes_commands_and_options(words: str, wanted: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ffcli"],
+        env={
+            **os.environ,
+            "_FEATHERFACE_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert wanted in done.stdout.split()
+
+
+def test_the_script_of_a_shell_is_printed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ffcli", "--show-completion", "bash"], capture_output=True, text=True
+    )
+    assert "_FEATHERFACE_COMPLETE" in done.stdout, done.stderr
 
 
 def test_an_unknown_command_names_the_near_one(capsys: pytest.CaptureFixture[str]) -> None:
