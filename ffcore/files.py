@@ -62,7 +62,7 @@ def write_text(path: str | Path, content: str) -> None:
 
 def _why(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
-        return "cannot be written, the disk is full"
+        return "cannot be written, the disk is full; free some space or choose another place"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "cannot be written, the folder does not allow it; choose another"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):

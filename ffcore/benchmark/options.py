@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ffcore.detection.options import LARGEST_INPUT
 from ffcore.errors import ConfigError
 
 
@@ -41,6 +42,10 @@ class BenchmarkOptions:
             raise ConfigError(f"backend = {self.backend!r}: choose one of onnxruntime, torch")
         if min(self.size) < 1:
             raise ConfigError(f"size = {self.size}: height and width of at least 1 pixel are needed")
+        if self.batch * self.size[0] * self.size[1] > LARGEST_INPUT:
+            raise ConfigError(
+                f"size = {self.size}, batch = {self.batch}: a run has at most {LARGEST_INPUT:,} pixels in all"
+            )
         for name, least in (("batch", 1), ("threads", 1), ("rounds", 1), ("warmup", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} = {getattr(self, name)}: at least {least} is needed")

@@ -9,6 +9,9 @@ from ffcore.errors import ConfigError
 
 SMALLEST_TILE = 128
 
+LARGEST_INPUT = 2**26
+"""Pixels of one input, 8192 × 8192: a network takes some hundred bytes for each, and no machine more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorOptions:
@@ -63,6 +66,7 @@ class DetectorOptions:
             _check_whole("max_side", self.max_side, least=1)
         if self.tile is not None:
             _check_whole("tile", self.tile, least=SMALLEST_TILE)
+            _check_input("tile", (self.tile, self.tile))
         if self.merge not in ("nms", "vote"):
             raise ConfigError(f"merge = {self.merge!r}: choose nms or vote")
         for side in self.short_sides:
@@ -75,6 +79,7 @@ class DetectorOptions:
                 raise ConfigError(f"size = {self.size!r}: a side, or height and width, is needed")
             for side in sides:
                 _check_whole("size", side, least=1)
+            _check_input("size", sides)
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -85,3 +90,11 @@ class DetectorOptions:
 def _check_whole(name: str, value: object, *, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"{name} = {value!r}: a whole number of at least {least} is needed")
+
+
+def _check_input(name: str, sides: tuple[int, ...]) -> None:
+    if sides[0] * sides[-1] > LARGEST_INPUT:
+        raise ConfigError(
+            f"{name} = {sides[0]} x {sides[-1]}: an input has at most {LARGEST_INPUT:,} pixels, "
+            "8192 x 8192; for small faces in larger photos use tile"
+        )

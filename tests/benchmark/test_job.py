@@ -120,7 +120,10 @@ def test_mistakes_are_found_before_anything_is_measured(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"rounds": 0}, {"warmup": -1}, {"batch": 0}, {"threads": 0}, {"size": (0, 8)}, {"backend": "x"}],
+    [
+        *({"rounds": 0}, {"warmup": -1}, {"batch": 0}, {"threads": 0}, {"size": (0, 8)}, {"backend": "x"}),
+        {"size": (8192, 8193)},
+    ],
 )
 def test_impossible_options_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(changes))):

@@ -241,6 +241,7 @@ def test_keyword_settings_are_the_fields_of_the_options() -> None:
         *({"score": 1.5}, {"score": -0.1}, {"score": "0.5"}, {"score": float("nan")}, {"nms": True}),
         *({"max_faces": 0}, {"batch": 1.5}, {"max_side": 0}, {"tile": 10}, {"size": 0}),
         *({"size": (640,)}, {"size": (640, -1)}, {"candidates": None}),
+        *({"size": 100_000}, {"size": (64, 2_000_000)}, {"tile": 10_000}),  # more than any machine holds
     ],
 )
 def test_impossible_options_are_errors_that_name_the_field(change: dict) -> None:
