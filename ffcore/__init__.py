@@ -69,6 +69,13 @@ if TYPE_CHECKING:
     from ffcore.models.weights import load_network as load_network
     from ffcore.models.weights import read_checkpoint as read_checkpoint
     from ffcore.models.weights import save_network as save_network
+    from ffcore.results.coco import read_coco_results as read_coco_results
+    from ffcore.results.coco import write_coco as write_coco
+    from ffcore.results.image_faces import ImageFaces as ImageFaces
+    from ffcore.results.opencv import from_opencv as from_opencv
+    from ffcore.results.opencv import to_opencv as to_opencv
+    from ffcore.results.supervision import from_supervision as from_supervision
+    from ffcore.results.supervision import to_supervision as to_supervision
     from ffcore.training.events import StepDone as StepDone
     from ffcore.training.events import Validated as Validated
     from ffcore.training.health import DivergedError as DivergedError
@@ -102,6 +109,7 @@ _HOME: dict[str, str] = {
     "FeatherFace": "ffcore.models.featherface",
     "FeatherFaceError": "ffcore.errors",
     "ImageError": "ffcore.errors",
+    "ImageFaces": "ffcore.results.image_faces",
     "InputError": "ffcore.errors",
     "LANDMARK_NAMES": "ffcore.faces",
     "Layer": "ffcore.config.layers",
@@ -133,6 +141,8 @@ _HOME: dict[str, str] = {
     "evaluate_detector": "ffcore.evaluation.job",
     "export_onnx": "ffcore.export.onnx_graph",
     "find_sources": "ffcore.images.sources",
+    "from_opencv": "ffcore.results.opencv",
+    "from_supervision": "ffcore.results.supervision",
     "get_attention_maps": "ffcore.models.attention_maps",
     "hold_faces": "ffcore.detection.hold",
     "load_backbone": "ffcore.models.weights",
@@ -143,13 +153,17 @@ _HOME: dict[str, str] = {
     "protocol": "ffcore.evaluation.protocols",
     "read_annotations": "ffcore.data.reading",
     "read_checkpoint": "ffcore.models.weights",
+    "read_coco_results": "ffcore.results.coco",
     "read_ground_truth": "ffcore.evaluation.any_ground_truth",
     "read_image": "ffcore.images.decode",
     "read_predictions": "ffcore.evaluation.predictions",
     "resolve_distillation": "ffcore.distillation.run_config",
     "resolve_run": "ffcore.training.run_config",
     "save_network": "ffcore.models.weights",
+    "to_opencv": "ffcore.results.opencv",
+    "to_supervision": "ffcore.results.supervision",
     "train": "ffcore.training.job",
+    "write_coco": "ffcore.results.coco",
     "write_image": "ffcore.images.encode",
     "write_report": "ffcore.evaluation.report",
 }
