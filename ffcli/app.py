@@ -104,7 +104,7 @@ def run(arguments: list[str] | None = None) -> int:
         raise
     except _ClickError as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "featherface")
-        return _fail(f"{error.format_message()} Try: {command} --help", USAGE)
+        return _fail(f"{_sentence(error.format_message())} Try: {command} --help", USAGE)
     except Exception as error:
         return _defect(error)
     if code == INTERRUPTED:
@@ -136,6 +136,12 @@ def _defect(error: Exception) -> int:
 def _fail(message: str, code: int) -> int:
     error_line(message)
     return code
+
+
+def _sentence(message: str) -> str:
+    """What Typer says, without the words of the library that it asks to check values."""
+    words = " ".join(message.replace("Value error, ", "").split())
+    return words if words.endswith((".", "?", "!", ")")) else f"{words}."
 
 
 def _first_line(error: BaseException) -> str:

@@ -42,7 +42,7 @@ def read_coco_file(path: str | Path) -> CocoFile:
     except RecursionError:
         raise InputError(f"{path}: cannot be read as COCO JSON: lists within lists without end") from None
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise InputError(f"{path}: cannot be read as COCO JSON: {reason}") from None
     if not isinstance(document, dict):
         raise InputError(f"{path}: is no COCO document; {_EXPECTED}")

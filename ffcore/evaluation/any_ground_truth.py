@@ -30,6 +30,11 @@ def read_ground_truth(
         return read_coco_ground_truth(path)
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; ground truth is .mat files, a COCO .json or YOLO labels")
+    if (path / "label.txt").is_file():
+        raise InputError(
+            f"{path}: label.txt holds labels to train from; ground truth is .mat files, a COCO .json or "
+            "YOLO labels"
+        )
     if not any(path.glob("*.mat")) and next(path.rglob("*.txt"), None) is not None:
         if data is None:
             raise ConfigError(f"{path}: YOLO labels are relative to the photos; say where those are (data)")

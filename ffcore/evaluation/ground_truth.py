@@ -159,8 +159,9 @@ def listed(names: list[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """What an exception says, in one line and in words: a system's error without its number."""
+    text = str(getattr(error, "strerror", None) or error).strip()
+    return (text or type(error).__name__).splitlines()[0]
 
 
 def _number(name: str, whole: Mapping[str, int], by_last: Mapping[str, list[int]]) -> int:

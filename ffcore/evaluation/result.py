@@ -207,8 +207,10 @@ def read_result(path: str | Path) -> EvaluationResult:
     """
     try:
         plain = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as an evaluation result: {first_line(error)}") from None
+    if not isinstance(plain, dict):
+        raise InputError(f"{path}: is no evaluation result; give a file that eval-widerface --out wrote")
     try:
         return EvaluationResult.from_dict(plain)
     except InputError as error:

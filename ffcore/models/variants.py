@@ -40,7 +40,8 @@ def variant_config(name: str) -> NetworkConfig:
     try:
         return VARIANTS[name]
     except KeyError:
-        raise UnknownModelError(f"{name!r} is not a network: {did_you_mean(name, VARIANTS)}") from None
+        hint = "; a file of weights is another thing (--weights)" if "." in name else ""
+        raise UnknownModelError(f"{name!r} is not a network: {did_you_mean(name, VARIANTS)}{hint}") from None
 
 
 def variant_name(config: NetworkConfig) -> str:

@@ -134,6 +134,31 @@ def test_an_unknown_command_names_the_near_one(capsys: pytest.CaptureFixture[str
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["detect", "a.jpg", "--anonymize", "blurr"],
+            "'blurr' is not one of 'blur', 'pixelate', 'solid'. Try: ",
+        ),
+        (["detect", "a.jpg", "--threads", "0"], r"1\S*\. Try: "),
+        (
+            ["detect", "a.jpg", "--modle", "v2"],
+            r"No such option: --modle .*--model.*\) Try: |--model\? Try: ",
+        ),
+        (["detect"], r"Missing argument .*\. Try: featherface detect --help"),
+    ],
+)
+def test_wrong_usage_is_a_sentence_and_where_to_look(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "Value error" not in error
+    assert re.search(message, error), error
+
+
 FAMILY = [
     (errors.ConfigError("x"), 2),
     (errors.MissingDependencyError("x"), 2),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ffcore.errors import ConfigError, InputError
+from ffcore.evaluation.any_ground_truth import read_ground_truth
 from ffcore.evaluation.ground_truth import GroundTruth, image_key, read_image_list
 
 
@@ -87,8 +88,14 @@ def test_a_list_of_images_has_one_name_per_line(tmp_path: Path) -> None:
     path.write_text("\n \n")
     with pytest.raises(InputError, match="names no image"):
         read_image_list(path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read as a list of images: No such file or directory$"):
         read_image_list(tmp_path / "none.txt")
+
+
+def test_labels_to_train_from_are_no_ground_truth(tmp_path: Path) -> None:
+    (tmp_path / "label.txt").write_text("# a/1.jpg\n1 1 9 9\n")
+    with pytest.raises(InputError, match="labels to train from"):
+        read_ground_truth(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,14 @@ def test_a_file_that_is_no_result_is_refused_by_name(text: str, tmp_path: Path) 
         read_result(path)
 
 
+def test_a_result_that_is_not_there_or_nested_without_end_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"No such file or directory$"):
+        read_result(tmp_path / "none.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"deep\.json: cannot be read"):
+        read_result(tmp_path / "deep.json")
+
+
 def test_a_stored_curve_that_cannot_be_is_refused(tmp_path: Path) -> None:
     plain = small_result().to_dict(curves=True)
     plain["subsets"]["hard"]["curve"]["recalled"][-1] = 99
