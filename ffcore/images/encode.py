@@ -31,22 +31,37 @@ def write_image(path: str | Path, image: NDArray[np.uint8], *, quality: int = 95
         ConfigError: `image` or `quality` is not of the kind above.
     """
     path = Path(path)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ConfigError(f"an image to write is (H, W, 3) uint8; got {image.shape} {image.dtype}")
-    if not 1 <= quality <= 100:
-        raise ConfigError(f"quality is {quality}, but 1..100 is possible")
-    data = _encoded(path, image, quality)
+    try:
+        data = encode_image(image, suffix=path.suffix, quality=quality)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     with replacing(path) as partial:
         partial.write_bytes(data)
 
 
-def _encoded(path: Path, image: NDArray[np.uint8], quality: int) -> bytes:
-    suffix = path.suffix.lower()
+def encode_image(image: NDArray[np.uint8], *, suffix: str, quality: int = 95) -> bytes:
+    """The content of an image file.
+
+    Args:
+        image: (H, W, 3) uint8, BGR.
+        suffix: One of `WRITABLE_SUFFIXES`, in any case of letters.
+        quality: 1..100, for JPEG, WebP and AVIF.
+
+    Returns:
+        The encoded image, without metadata.
+
+    Raises:
+        InputError: The suffix is unknown, or the picture is too large for the format.
+        ConfigError: `image` or `quality` is not of the kind above.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ConfigError(f"an image to write is (H, W, 3) uint8; got {image.shape} {image.dtype}")
+    if not 1 <= quality <= 100:
+        raise ConfigError(f"quality is {quality}, but 1..100 is possible")
+    given, suffix = suffix, suffix.lower()
     if suffix not in WRITABLE_SUFFIXES:
-        given = f"the suffix {path.suffix!r}" if suffix else "a name without suffix"
-        raise InputError(
-            f"{path}: images are not written to {given}; {did_you_mean(suffix, WRITABLE_SUFFIXES)}"
-        )
+        what = f"the suffix {given!r}" if suffix else "a name without suffix"
+        raise InputError(f"images are not written to {what}; {did_you_mean(suffix, WRITABLE_SUFFIXES)}")
     try:
         if suffix == ".avif":  # not every build of OpenCV has it
             buffer = io.BytesIO()
@@ -64,7 +79,5 @@ def _encoded(path: Path, image: NDArray[np.uint8], quality: int) -> bytes:
         reason = "the encoder gave no reason"
     if not done:
         height, width = image.shape[:2]
-        raise InputError(
-            f"{path}: {width} × {height} pixels cannot be written as {suffix[1:].upper()}: {reason}"
-        )
+        raise InputError(f"{width} × {height} pixels cannot be written as {suffix[1:].upper()}: {reason}")
     return data.tobytes()

@@ -11,7 +11,7 @@ FiftyOne imports such a file as it is, boxes with their scores and landmarks as 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -25,6 +25,15 @@ from ffcore.results.image_faces import ImageFaces, short
 
 FACE_CATEGORY = 1
 
+COCO_CATEGORY: dict[str, Any] = {
+    "id": FACE_CATEGORY,
+    "name": "face",
+    "supercategory": "person",
+    "keypoints": list(LANDMARK_NAMES),
+    "skeleton": [],
+}
+"""The one category, with the names of its keypoints."""
+
 
 def coco_document(results: Iterable[ImageFaces]) -> dict[str, Any]:
     """All images as one COCO document.
@@ -37,33 +46,44 @@ def coco_document(results: Iterable[ImageFaces]) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
     for result in results:
         image_id = len(images) + 1
-        images.append(
-            {"id": image_id, "file_name": result.image, "width": result.width, "height": result.height}
-        )
-        faces = result.faces
-        for box, score, points in zip(faces.boxes, faces.scores, faces.landmarks, strict=True):
-            x1, y1, x2, y2 = (float(value) for value in box)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": FACE_CATEGORY,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": (x2 - x1) * (y2 - y1),
-                    "iscrowd": 0,
-                    "score": short(score),
-                    "keypoints": [value for x, y in points for value in (short(x), short(y), 2)],
-                    "num_keypoints": len(LANDMARK_NAMES),
-                }
-            )
-    category = {
-        "id": FACE_CATEGORY,
-        "name": "face",
-        "supercategory": "person",
-        "keypoints": list(LANDMARK_NAMES),
-        "skeleton": [],
-    }
-    return {"images": images, "annotations": annotations, "categories": [category]}
+        images.append(coco_image(result, image_id))
+        annotations += coco_annotations(result, image_id, first=len(annotations) + 1)
+    return {"images": images, "annotations": annotations, "categories": [COCO_CATEGORY]}
+
+
+def coco_image(result: ImageFaces, number: int) -> dict[str, Any]:
+    """The entry of one image.
+
+    Args:
+        result: The image.
+        number: Its ``id``.
+    """
+    return {"id": number, "file_name": result.image, "width": result.width, "height": result.height}
+
+
+def coco_annotations(result: ImageFaces, image_id: int, *, first: int) -> Iterator[dict[str, Any]]:
+    """The entries of the faces of one image.
+
+    Args:
+        result: The image.
+        image_id: Its number.
+        first: Number of its first face; the others count on.
+    """
+    faces = result.faces
+    each = zip(faces.boxes, faces.scores, faces.landmarks, strict=True)
+    for number, (box, score, points) in enumerate(each, first):
+        x1, y1, x2, y2 = (float(value) for value in box)
+        yield {
+            "id": number,
+            "image_id": image_id,
+            "category_id": FACE_CATEGORY,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "area": (x2 - x1) * (y2 - y1),
+            "iscrowd": 0,
+            "score": short(score),
+            "keypoints": [value for x, y in points for value in (short(x), short(y), 2)],
+            "num_keypoints": len(LANDMARK_NAMES),
+        }
 
 
 def write_coco(path: str | Path, results: Iterable[ImageFaces]) -> None:

@@ -1,0 +1,233 @@
+"""Ray: joining a cluster, and the stages of a job as one streaming data set.
+
+Ray Data runs the photos through: it reads shards in tasks, hands blocks of decoded photos to a pool of
+actors, holds readers back when actors are behind, restarts what dies. One thing it cannot do: write what came
+from one input file as one output file, whole or not at all. Its sinks write a file a block, and blocks are
+what fits into memory; grouping rows first is a shuffle, which ends only when the last photo is done and would
+lose everything with the driver. So the rows leave the data set as a stream, and the driver
+(`ffcore.jobs.run`) puts those of a shard together: some hundred bytes a photo.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from ffcore.errors import ConfigError, FeatherFaceError, MissingDependencyError, ModelError
+from ffcore.jobs.columns import Batch, column, rows
+from ffcore.jobs.stages import DetectFaces, HideFaces, decode_shards
+
+if TYPE_CHECKING:
+    from ffcore.jobs.plan import Plan
+
+_READER_SHARE = 0.25
+"""Part of a core that a reader of photos is counted for beside each actor on a CPU, which gets the rest."""
+
+_BLOCK_BYTES = 16 * 2**20
+"""Decoded photos that travel together; half a dozen of one megapixel."""
+
+
+class ClusterError(FeatherFaceError):
+    """The cluster cannot be joined, or loses its workers faster than they finish anything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """What a job takes of a cluster.
+
+    Args:
+        workers: Actors that detect; None takes one for each core, or as many as the GPUs hold.
+        gpus_per_actor: Part of a GPU for each actor; 0 detects on CPUs, one thread an actor.
+
+    Raises:
+        ConfigError: A number is impossible.
+    """
+
+    workers: int | None = None
+    gpus_per_actor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers = {self.workers}: at least 1 is needed")
+        if not 0 <= self.gpus_per_actor <= 64:
+            raise ConfigError(f"gpus_per_actor = {self.gpus_per_actor}: 0 or a part of a GPU is needed")
+
+    @property
+    def device(self) -> str:
+        """What the network runs on."""
+        return "cuda" if self.gpus_per_actor else "cpu"
+
+    def actors_on(self, resources: Mapping[str, float]) -> int:
+        """How many actors a cluster with these resources gets.
+
+        Raises:
+            ConfigError: GPUs are wanted, and the cluster has none.
+        """
+        gpus = resources.get("GPU", 0.0)
+        if self.gpus_per_actor > gpus:
+            raise ConfigError(
+                f"gpus_per_actor = {self.gpus_per_actor:g}, but the cluster has {gpus:g} GPUs; leave it out for CPUs"
+            )
+        if self.workers is not None:
+            return self.workers
+        if self.gpus_per_actor:
+            return max(1, int(gpus / self.gpus_per_actor + 1e-9))
+        return max(1, int(resources.get("CPU", 1.0)))
+
+
+@contextmanager
+def joined(address: str | None) -> Iterator[str]:
+    """Be part of a cluster; a Ray that already runs in this process is used as it is, and left running.
+
+    Args:
+        address: Of a cluster, "auto" for the one this machine belongs to, or None to start Ray here, for as
+            long as the block lasts (unless ``RAY_ADDRESS`` names one).
+
+    Yields:
+        The address of Ray's dashboard, or "" when it does not run.
+
+    Raises:
+        MissingDependencyError: Ray is not installed.
+        ClusterError: There is no cluster at this address.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingDependencyError(
+            f'the ray engine needs Ray Data and PyArrow: pip install "featherface[ray]" ({error})'
+        ) from None
+    if ray.is_initialized():
+        yield _dashboard()
+        return
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # ConnectionError, RuntimeError, ValueError, by what is wrong
+        raise ClusterError(
+            f"cannot join a Ray cluster at {address or 'this machine'}: {_line(error)}"
+        ) from None
+    try:
+        yield _dashboard()
+    finally:
+        ray.shutdown()
+
+
+def _dashboard() -> str:
+    from ray._private.worker import get_dashboard_url
+
+    url = get_dashboard_url()
+    return f"http://{url}" if url else ""
+
+
+def cluster_resources() -> dict[str, float]:
+    """CPUs and GPUs of the cluster that was joined."""
+    import ray
+
+    found: dict[str, float] = ray.cluster_resources()
+    return found
+
+
+def stream(plan: Plan, numbers: Sequence[int], *, placement: Placement) -> Iterator[Batch]:
+    """Runs shards of a plan through the cluster.
+
+    Args:
+        plan: The job.
+        numbers: Of the shards that are wanted.
+        placement: What to take of the cluster.
+
+    Yields:
+        The columns of the last stage in whatever order they come, with ``worker`` and ``seconds``.
+
+    Raises:
+        ModelError: The network failed on a worker.
+        ClusterError: Machines were lost, and Ray could not make up for it.
+    """
+    import ray
+    from ray.exceptions import RayError
+
+    actors = placement.actors_on(cluster_resources())
+    on_gpu = placement.gpus_per_actor > 0
+    readers: dict[str, Any] = {"num_cpus": 1.0} if on_gpu else {"num_cpus": _READER_SHARE}
+    readers["compute"] = ray.data.TaskPoolStrategy(size=None if on_gpu else actors)
+    shards = ray.data.from_items(
+        [{"shard": number, "spec": plan.shards[number].to_json()} for number in numbers],
+        override_num_blocks=len(numbers),
+    )
+    _settle(shards.context)
+    photos = shards.map_batches(decode_shards, batch_format="numpy", **readers)
+    faces = photos.map_batches(
+        _Detecting,
+        batch_format="numpy",
+        fn_constructor_kwargs={"plan": _without_shards(plan), "device": placement.device},
+        compute=ray.data.ActorPoolStrategy(size=actors),
+        num_cpus=1.0 if on_gpu else 1.0 - _READER_SHARE,
+        num_gpus=placement.gpus_per_actor or None,
+    )
+    if plan.anonymize is not None:
+        faces = faces.map_batches(HideFaces(plan.anonymize).__call__, batch_format="numpy", **readers)
+    try:
+        yield from faces.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1)
+    except RayError as error:
+        if (cause := _cause(error)) is not None:
+            raise cause from error
+        raise ClusterError(_line(error)) from error
+
+
+def _without_shards(plan: Plan) -> Plan:
+    from dataclasses import replace
+
+    return replace(plan, shards=())
+
+
+def _settle(context: Any) -> None:
+    """What this data set needs of Ray Data, and no other data set notices."""
+    context.target_max_block_size = _BLOCK_BYTES
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.enable_tensor_extension_casting = True
+
+
+class _Detecting(DetectFaces):
+    """The stage as the job runs it: it also says who did the work and how long it took."""
+
+    def __init__(self, plan: Plan, device: str) -> None:
+        cv2.setNumThreads(1)  # the process is this actor's alone; Ray itself settles OpenMP
+        super().__init__(
+            plan.model, keep_image=plan.anonymize is not None, device=device, threads=1, **plan.settings()
+        )
+        self._name = f"{socket.gethostname()}/{os.getpid()}"
+
+    def __call__(self, batch: Mapping[str, Any]) -> Batch:
+        start = time.perf_counter()
+        try:
+            found = super().__call__(batch)
+        except FeatherFaceError as error:
+            raise ModelError(str(error)) from None  # some of the family do not survive the way to the driver
+        seconds = (time.perf_counter() - start) / max(1, rows(batch))
+        found["worker"] = column([self._name] * rows(batch))
+        found["seconds"] = np.full(rows(batch), seconds)
+        return found
+
+
+def _cause(error: BaseException) -> FeatherFaceError | None:
+    """The error of ours at the bottom of one of Ray's."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, FeatherFaceError):
+            return ModelError(str(seen))
+        seen = getattr(seen, "cause", None) or seen.__cause__
+    return None
+
+
+def _line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1][:200] if lines else 'no message'}"
