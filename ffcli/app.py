@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ffcli.commands.benchmark import benchmark
+from ffcli.commands.convert import convert
 from ffcli.commands.count_params import count_params
 from ffcli.commands.detect import detect
 from ffcli.commands.distill import distill
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("detect", epilog=EPILOG)(detect)
+app.command("convert", epilog=EPILOG)(convert)
 app.command("eval-widerface", epilog=EPILOG)(eval_widerface)
 app.command("train", epilog=EPILOG)(train)
 app.command("distill", epilog=EPILOG)(distill)

@@ -8,6 +8,17 @@ from typing import Annotated
 
 import typer
 
+from ffcli.cluster_options import (
+    Address,
+    Engine,
+    GpusPerActor,
+    ImageColumn,
+    MaxErrors,
+    RayOptions,
+    ShardSize,
+    Workers,
+    refuse,
+)
 from ffcli.exit_codes import INPUT
 from ffcli.options import AnonymizeMethod, AsJson, Device, Threads, parse_size
 
@@ -21,7 +32,10 @@ def detect(
         str, typer.Option("--model", "-m", help="Weights (.onnx, .pth, .safetensors), or a shipped name.")
     ] = "v2",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder (or file) for copies with the faces drawn.")
+        str | None,
+        typer.Option(
+            "--out", "-o", help="Folder (or file) for copies with the faces drawn; with ray, a table."
+        ),
     ] = None,
     anonymize: Annotated[
         AnonymizeMethod | None, typer.Option(help="Hide the faces in these copies instead of drawing them.")
@@ -67,6 +81,13 @@ def detect(
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
+    engine: Engine = "process",
+    address: Address = None,
+    workers: Workers = None,
+    gpus_per_actor: GpusPerActor = 0.0,
+    max_errors: MaxErrors = None,
+    shard_size: ShardSize = 1000,
+    image_column: ImageColumn = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table, only errors.")] = False,
 ) -> None:
     """Find faces and five landmarks in photos, videos or a camera.
@@ -76,16 +97,8 @@ def detect(
 
     Example: featherface detect photo.jpg --out faces
     """
-    from ffcli.messages import note_if_shipped
-    from ffcli.render import Reporter
-    from ffcli.results import printer
-    from ffcore.detection import FaceDetector
     from ffcore.detection.detector import DetectorSettings
-    from ffcore.detection.job import Outputs, detect_sources
-    from ffcore.images import find_sources
 
-    show = printer(as_json=as_json, jsonl=jsonl, csv=csv, coco=coco)
-    outputs = Outputs(out=out, anonymize=anonymize, hold=hold, crops=crops, widerface=widerface)
     settings: DetectorSettings = {"max_faces": max_faces, "close_ups": close_ups, "tile": tile}
     if score is not None:
         settings["score"] = score
@@ -95,11 +108,44 @@ def detect(
         settings["max_side"] = max_side or None
     if size is not None:
         settings["size"] = parse_size(size)
+    names = [line for name in sources for line in (_stdin_names() if name == "-" else [name])]
+    if engine == "ray":
+        from ffcli.cluster import detect_with_ray
+
+        refuse({"--crops": crops, "--widerface": widerface, "--jsonl": jsonl, "--csv": csv, "--coco": coco})
+        refuse({"--max-frames": max_frames, "--threads": threads, "--device": device != "auto"})
+        detect_with_ray(
+            names,
+            out=out,
+            model=model,
+            anonymize=anonymize,
+            options=RayOptions(
+                address=address,
+                workers=workers,
+                gpus_per_actor=gpus_per_actor,
+                max_errors=max_errors,
+                shard_size=shard_size,
+                image_column=image_column,
+            ),
+            settings=settings,
+            as_json=as_json,
+            quiet=quiet,
+        )
+        return
+    from ffcli.messages import note_if_shipped
+    from ffcli.render import Reporter
+    from ffcli.results import printer
+    from ffcore.detection import FaceDetector
+    from ffcore.detection.job import Outputs, detect_sources
+    from ffcore.images import find_sources
+
+    show = printer(as_json=as_json, jsonl=jsonl, csv=csv, coco=coco)
+    copies = None if out is None else Path(out)
+    outputs = Outputs(out=copies, anonymize=anonymize, hold=hold, crops=crops, widerface=widerface)
     if not quiet:
         note_if_shipped(model)
     detector = FaceDetector.load(model, device=device, threads=threads, **settings)
 
-    names = [line for name in sources for line in (_stdin_names() if name == "-" else [name])]
     found_sources, problems = find_sources(names)
     with Reporter(table=not quiet, progress=not quiet, results_on_stdout=show.prints) as report:
         report.engine(detector.backend)

@@ -75,7 +75,7 @@ class Placement:
         gpus = resources.get("GPU", 0.0)
         if self.gpus_per_actor > gpus:
             raise ConfigError(
-                f"gpus_per_actor = {self.gpus_per_actor:g}, but the cluster has {gpus:g} GPUs; leave it out for CPUs"
+                f"gpus_per_actor = {self.gpus_per_actor:g}, but the cluster has {gpus:g} GPUs; leave it out"
             )
         if self.workers is not None:
             return self.workers

@@ -53,14 +53,14 @@ class Collector:
         self._open: dict[int, _OpenShard] = {}
         self._finished: set[int] = set()
 
-    def add(self, batch: Mapping[str, Any]) -> tuple[Totals, list[FinishedShard]]:
+    def add(self, batch: Mapping[str, Any]) -> tuple[list[Row], list[FinishedShard]]:
         """Take a batch.
 
         Args:
             batch: What the last stage gives.
 
         Returns:
-            Sums over the rows that are new, and the shards that are complete with them.
+            The rows that are new, and the shards that are complete with them.
         """
         new: list[Row] = []
         touched: dict[int, None] = {}
@@ -78,7 +78,7 @@ class Collector:
                 if "photo" in batch and len(batch["photo"][i]):
                     _keep(shard, row.index, str(batch["name"][i]), batch["photo"][i])
         finished = [number for number in touched if len(self._open[number].rows) == self._open[number].count]
-        return totals_of(new), [self._close(number) for number in finished]
+        return new, [self._close(number) for number in finished]
 
     def _close(self, number: int) -> FinishedShard:
         shard = self._open.pop(number)
@@ -106,7 +106,7 @@ class Collector:
 
 def _keep(shard: _OpenShard, index: int, name: str, photo: bytes) -> None:
     if shard.spool is None:
-        shard.spool = tempfile.TemporaryFile(prefix="featherface-")
+        shard.spool = tempfile.TemporaryFile(prefix="featherface-")  # noqa: SIM115  # open as long as the shard
     shard.photos[index] = (index, name, shard.spool.tell(), len(photo))
     shard.spool.write(photo)
 

@@ -77,8 +77,8 @@ def write_coco_of(table: str | Path, path: str | Path, *, on_event: OnEvent = ig
 def write_crops_of(table: str | Path, folder: str | Path, *, on_event: OnEvent = ignore) -> int:
     """Write aligned 112×112 crops of all faces of a finished job, reading its photos once more.
 
-    The sources are those that the job had, found through its plan. Below the folder a shard has one of its own,
-    and a crop is named after the place of its photo, its name, and the number of the face.
+    The sources are those that the job had, found through its plan. Crops of one shard share a folder, and a
+    crop is named after the place of its photo in the shard, its name, and the number of the face.
 
     Args:
         table: The folder of the job's results, a path or a URI.

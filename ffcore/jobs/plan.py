@@ -69,7 +69,7 @@ class Plan:
         return {**asdict(self.options), "anonymize": self.anonymize}
 
     def record(self) -> dict[str, Any]:
-        """Everything that results depend on, as values that JSON has; what single photos hold is not looked at."""
+        """Everything that results depend on, as values that JSON has; of single photos the addresses."""
         values = {
             "schema": SCHEMA_VERSION,
             "featherface": __version__,
@@ -111,7 +111,7 @@ def start_or_go_on(plan: Plan, folder: Folder) -> list[int]:
     if PLAN_NAME not in names:
         if names:
             raise InputError(
-                f"{folder.address}: holds files but no {PLAN_NAME}, so it is no folder of results; give another"
+                f"{folder.address}: holds files but no {PLAN_NAME}: it is no folder of results; give another"
             )
         folder.write(PLAN_NAME, (json.dumps(wanted, indent=1) + "\n").encode())
         return []
@@ -123,7 +123,7 @@ def start_or_go_on(plan: Plan, folder: Folder) -> list[int]:
         raise InputError(f"{folder.address}/{PLAN_NAME}: is damaged; give another folder for the results")
     if difference := _difference(there, wanted):
         raise InputError(
-            f"{folder.address}: holds the results of another job ({difference}); give another folder, or delete it"
+            f"{folder.address}: holds the results of another job ({difference}); give another folder"
         )
     return [number for number in range(len(plan.shards)) if part_name(number) in names]
 

@@ -15,12 +15,13 @@ from ffcore.events import Failed, Noticed, OnEvent, ignore
 from ffcore.images.anonymize import METHODS, Method
 from ffcore.jobs.cluster import ClusterError, Placement, cluster_resources, joined, stream
 from ffcore.jobs.collect import Collector, FinishedShard, commit
+from ffcore.jobs.columns import Batch
 from ffcore.jobs.model_file import ModelFile
 from ffcore.jobs.plan import SUCCESS_NAME, SUMMARY_NAME, Plan, part_name, start_or_go_on
 from ffcore.jobs.shards import DEFAULT_SHARD_SIZE, find_shards
 from ffcore.jobs.storage import Folder, absolute
 from ffcore.jobs.summary import JobAdvanced, JobStarted, JobSummary, Worker
-from ffcore.jobs.table import Totals, rows_of, totals_in_footer
+from ffcore.jobs.table import Row, Totals, totals_in_footer, totals_of
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -59,8 +60,8 @@ def detect_on_cluster(
     undisturbed run. A photo that cannot be read is a row with its error.
 
     Args:
-        sources: Folders, patterns, photos, tar files, Parquet files, text files of addresses; here (then every
-            machine of the cluster must see them at the same path) or in a store that fsspec knows.
+        sources: Folders, patterns, photos, tar files, Parquet files, text files of addresses; here (every
+            machine of the cluster must then see them at the same path) or in a store that fsspec knows.
         out: Folder for the results, a path or a URI; not shared with other jobs.
         model: A file of weights on this machine, or a name; it travels to the actors by itself.
         anonymize: How faces are hidden in copies of the photos, written as tar files; None for no copies.
@@ -180,8 +181,8 @@ class _Run:
             try:
                 for batch in batches:
                     self._first = self._first or time.perf_counter()
-                    new, shards = collector.add(batch)
-                    self._count(batch, new)
+                    rows, shards = collector.add(batch)
+                    self._count(batch, rows)
                     for shard in shards:
                         writing.append((shard.number, writers.submit(self._commit, shard)))
                     written(_WRITERS)
@@ -196,20 +197,20 @@ class _Run:
     def _commit(self, shard: FinishedShard) -> Totals:
         return commit(shard, self._plan, self._folder)
 
-    def _count(self, batch: dict[str, object], new: Totals) -> None:
+    def _count(self, batch: Batch, rows: Sequence[Row]) -> None:
+        new = totals_of(rows)
         self._totals.add(new)
         self._new += new.photos
         self._last = time.perf_counter()
-        for name, seconds in zip(batch["worker"], batch["seconds"], strict=True):  # type: ignore[call-overload]
+        for name, seconds, end in zip(batch["worker"], batch["seconds"], batch["end"], strict=True):
             worker = self._workers.setdefault(str(name), Worker())
-            worker.photos += 1
+            worker.photos += not end
             worker.seconds += float(seconds)
-        if new.failed:
-            for row in rows_of(batch):
-                if row.error and self._named < _FAILURES_NAMED:
-                    self._named += 1
-                    self._on_event(Failed(row.uri, row.error))
-            self._check_errors()
+        for row in rows:
+            if row.error and self._named < _FAILURES_NAMED:
+                self._named += 1
+                self._on_event(Failed(row.uri, row.error))
+        self._check_errors()
 
     def _take_back(self, lost: Totals) -> None:
         self._totals.photos -= lost.photos
@@ -223,7 +224,7 @@ class _Run:
             kinds = ", ".join(f"{count} {kind}" for kind, count in self._totals.errors.most_common(3))
             raise InputError(
                 f"{self._totals.failed} of {self._totals.photos} photos are broken, more than max-errors "
-                f"{self._max_errors} allows: {kinds}; look at the source, or allow more and start again to go on"
+                f"{self._max_errors} allows: {kinds}; look at the source, or allow more and start again"
             )
 
     def _report(self) -> None:

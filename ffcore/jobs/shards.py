@@ -102,7 +102,11 @@ def find_shards(
     tables = [address for address in found if _kind(address) == "parquet"]
     with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as readers:
         tabular = dict(
-            zip(tables, readers.map(lambda table: _row_groups(table, found[table], size, column), tables))
+            zip(
+                tables,
+                readers.map(lambda each: _row_groups(each, found[each], size, column), tables),
+                strict=True,
+            )
         )
     for address, version in found.items():
         if _kind(address) == "tar":
@@ -171,7 +175,7 @@ def _listed(system: Any, found: dict[str, Any], name: str, *, root: str = "") ->
 
 
 def _lines(content: bytes, name: str) -> Iterator[tuple[str, str]]:
-    """The addresses of a list. Nobody asks the store for each: what is missing becomes a row with an error."""
+    """The addresses of a list. No store is asked for each: what is missing becomes a row with an error."""
     for number, line in enumerate(content.decode("utf-8", "surrogateescape").splitlines(), 1):
         if text := line.strip():
             address = absolute(text)

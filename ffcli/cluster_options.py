@@ -1,0 +1,62 @@
+"""Options of ``detect`` for its ray engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import typer
+
+from ffcore.errors import ConfigError
+
+Engine = Annotated[
+    Literal["process", "ray"],
+    typer.Option(help="ray looks at photos on a cluster and writes a Parquet table to --out."),
+]
+Address = Annotated[
+    str | None, typer.Option(help="With ray: the cluster, or auto. By default Ray is started here.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="With ray: actors that detect. By default one a core.")
+]
+GpusPerActor = Annotated[
+    float, typer.Option(min=0, help="With ray: part of a GPU for each actor, such as 0.25; 0 uses CPUs.")
+]
+MaxErrors = Annotated[
+    int | None, typer.Option(min=0, help="With ray: more broken photos than this end the job.")
+]
+ShardSize = Annotated[
+    int, typer.Option(min=1, help="With ray: photos in a file of the table; a tar file makes one of its own.")
+]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="With ray: column of encoded images in Parquet sources; found if left out.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayOptions:
+    """What the options of the ray engine say; see `ffcore.jobs.run.detect_on_cluster`."""
+
+    address: str | None
+    workers: int | None
+    gpus_per_actor: float
+    max_errors: int | None
+    shard_size: int
+    image_column: str | None
+
+
+def refuse(given: Mapping[str, object]) -> None:
+    """Options that do not go together with the ray engine are an error.
+
+    Args:
+        given: Name of an option to its value; what is None or False was not typed.
+
+    Raises:
+        ConfigError: One of them was typed.
+    """
+    for name, value in given.items():
+        if value not in (None, False):
+            raise ConfigError(
+                f"{name} does not go with --engine ray; leave it out, or make it from the table with convert"
+            )
