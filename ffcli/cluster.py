@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ffcli.cluster_options import RayOptions
 from ffcli.messages import error_line, note_if_shipped, note_line
 from ffcli.render import console_for
+from ffcli.requirements import require
 from ffcore.errors import ConfigError
 from ffcore.events import Event, Failed, Noticed
 
@@ -50,13 +51,15 @@ def detect_with_ray(
         as_json: Whether the summary is JSON.
         quiet: Whether only errors are wanted.
     """
-    from ffcore.jobs.run import detect_on_cluster
-
     if out is None:
         raise ConfigError("--engine ray writes a table: give its folder or URI as --out")
+    for package in ("ray", "pyarrow", "fsspec"):
+        require(package, "--engine ray")
     if not quiet:
         note_if_shipped(model)
     _quiet_ray()
+    from ffcore.jobs.run import detect_on_cluster
+
     with JobLine(show=not quiet) as line:
         summary = detect_on_cluster(
             names,
@@ -79,7 +82,7 @@ def detect_with_ray(
 
 
 def _quiet_ray() -> None:
-    """A Ray that is started here reports to nobody, and what it says to its developers stays in its own files."""
+    """A Ray that is started here reports to nobody; what it tells its developers stays in its own files."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     for name in ("ray", "ray.data"):

@@ -6,7 +6,7 @@ import importlib.util
 
 from ffcore.errors import MissingDependencyError
 
-_EXTRAS = {"torch": "train", "matplotlib": "eval", "pyarrow": "ray", "fsspec": "ray"}
+_EXTRAS = {"torch": "train", "matplotlib": "eval", "fsspec": "ray", "pyarrow": "ray", "ray": "ray"}
 """Package to the smallest part of the installation that brings it."""
 
 

@@ -29,8 +29,15 @@ from ffcore.jobs.stages import DetectFaces, HideFaces, decode_shards
 if TYPE_CHECKING:
     from ffcore.jobs.plan import Plan
 
-_READER_SHARE = 0.25
-"""Part of a core that a reader of photos is counted for beside each actor on a CPU, which gets the rest."""
+_ACTOR_CORES = 0.7
+"""Part of a core that an actor on a CPU is counted for."""
+
+_HELPER_CORES = 0.1
+"""Part of a core that each task which decodes or encodes photos beside it is counted for.
+
+Together they fill a core, but less than all of it is promised: Ray Data sets aside a sixth of the cluster for
+each of three stages before it starts any task, and a stage that finds nothing left waits until another ends.
+"""
 
 _BLOCK_BYTES = 16 * 2**20
 """Decoded photos that travel together; half a dozen of one megapixel."""
@@ -156,24 +163,26 @@ def stream(plan: Plan, numbers: Sequence[int], *, placement: Placement) -> Itera
 
     actors = placement.actors_on(cluster_resources())
     on_gpu = placement.gpus_per_actor > 0
-    readers: dict[str, Any] = {"num_cpus": 1.0} if on_gpu else {"num_cpus": _READER_SHARE}
-    readers["compute"] = ray.data.TaskPoolStrategy(size=None if on_gpu else actors)
+    helpers: dict[str, Any] = {
+        "num_cpus": 1.0 if on_gpu else _HELPER_CORES,
+        "compute": ray.data.TaskPoolStrategy(size=None if on_gpu else actors),
+    }
     shards = ray.data.from_items(
         [{"shard": number, "spec": plan.shards[number].to_json()} for number in numbers],
         override_num_blocks=len(numbers),
     )
     _settle(shards.context)
-    photos = shards.map_batches(decode_shards, batch_format="numpy", **readers)
+    photos = shards.map_batches(decode_shards, batch_format="numpy", **helpers)
     faces = photos.map_batches(
         _Detecting,
         batch_format="numpy",
         fn_constructor_kwargs={"plan": _without_shards(plan), "device": placement.device},
         compute=ray.data.ActorPoolStrategy(size=actors),
-        num_cpus=1.0 if on_gpu else 1.0 - _READER_SHARE,
+        num_cpus=1.0 if on_gpu else _ACTOR_CORES,
         num_gpus=placement.gpus_per_actor or None,
     )
     if plan.anonymize is not None:
-        faces = faces.map_batches(HideFaces(plan.anonymize).__call__, batch_format="numpy", **readers)
+        faces = faces.map_batches(HideFaces(plan.anonymize).__call__, batch_format="numpy", **helpers)
     try:
         yield from faces.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1)
     except RayError as error:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _WRITERS = 4
 """Shards that are written at once, while more rows come in."""
 
+_SHARDS_AT_ONCE = 10_000
+"""Shards that one data set gets: Ray's driver needs some kilobytes for each."""
+
 _FRUITLESS_PASSES = 3
 """After so many passes in which no shard was finished the cluster is taken for broken."""
 
@@ -146,24 +149,25 @@ class _Run:
         left = list(missing)
         fruitless = 0
         while left:
-            before = len(left)
+            now = left[:_SHARDS_AT_ONCE]
             reason = "rows were lost on the way"
             finished: set[int] = set()
             try:
-                self._pass(left, placement, finished)
+                self._pass(now, placement, finished)
             except ClusterError as error:
                 reason = str(error)
             left = [number for number in left if number not in finished]
-            if not left:
-                break
-            fruitless = fruitless + 1 if len(left) == before else 0
+            lost = len(now) - len(finished)
+            if not lost:
+                continue
+            fruitless = 0 if finished else fruitless + 1
             if fruitless == _FRUITLESS_PASSES:
                 raise ClusterError(
                     f"the cluster finished nothing in {fruitless} passes, the last one ended with {reason}; "
                     "what is complete stays, start again when it is well"
                 )
             self._retries += 1
-            self._on_event(Noticed("the cluster", f"{len(left)} shards are started again: {reason}"))
+            self._on_event(Noticed("the cluster", f"{lost} shards are started again: {reason}"))
 
     def _pass(self, numbers: Sequence[int], placement: Placement, finished: set[int]) -> None:
         collector = Collector()

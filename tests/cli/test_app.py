@@ -18,6 +18,7 @@ from ffcore import errors
 from ffcore._version import __version__
 from tests.cli.conftest import PHOTOS
 from tests.evaluation.mat_files import write_ground_truth
+from tests.jobs.in_process import plan_of, run_here
 from tests.training.toy_data import write_photos
 
 COMMANDS = [command.name or "" for command in app.registered_commands]
@@ -63,6 +64,7 @@ def test_the_example_in_the_help_of_a_command_works(
     (tmp_path / "pred" / "0--Event" / "photo.txt").write_text("photo\n1\n1 1 8 8 0.9\n", encoding="utf-8")
     (tmp_path / "list.txt").write_text("0--Event/photo\n", encoding="utf-8")
     write_photos(tmp_path / "faces", 6)
+    run_here(plan_of([tmp_path / "photo.jpg"]), tmp_path / "table")
     monkeypatch.chdir(tmp_path)
     program, *arguments = shlex.split(match[1])
     assert program == "featherface"

@@ -13,7 +13,8 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,13 @@ import numpy as np
 import pytest
 
 from ffcore.errors import InputError
-from ffcore.events import Event
 from ffcore.images import find_sources
-from ffcore.jobs.cluster import ClusterError, Placement
+from ffcore.jobs.cluster import Placement
 from ffcore.jobs.columns import column
 from ffcore.jobs.convert import table_rows
 from ffcore.jobs.run import detect_on_cluster
 from ffcore.jobs.stages import DetectFaces
-from ffcore.jobs.summary import JobAdvanced, JobSummary
+from ffcore.jobs.summary import JobSummary
 from tests.jobs.in_process import results
 from tests.jobs.sources import one_jpeg, read_tar, tar_shards
 
@@ -66,8 +66,8 @@ class Nodes:
         self.second = self.cluster.add_node(**NODE)
         self.cluster.wait_for_nodes()
 
-    def processes(self) -> dict[int, str]:
-        """Every process of the two nodes, by its number."""
+    def processes(self, nodes: Sequence[Any] | None = None) -> dict[int, str]:
+        """Every process of some nodes, or of all, by its number."""
         children: dict[int, list[int]] = {}
         names: dict[int, str] = {}
         for folder in Path("/proc").iterdir():
@@ -81,7 +81,7 @@ class Nodes:
         found: dict[int, str] = {}
         waiting = [
             process.process.pid
-            for node in [self.cluster.head_node, *self.cluster.worker_nodes]
+            for node in nodes or [self.cluster.head_node, *self.cluster.worker_nodes]
             for group in node.all_processes.values()
             for process in group
         ]
@@ -92,10 +92,11 @@ class Nodes:
                 waiting += children.get(pid, [])
         return found
 
-    def kill_actor(self) -> None:
-        actors = [pid for pid, name in self.processes().items() if name.startswith("ray::MapWorker")]
-        assert actors, "no actor is at work"
-        os.kill(actors[0], signal.SIGKILL)
+    def actor_at_work(self) -> int | None:
+        """The process of an actor on the second node that looks at photos right now."""
+        mark = "ray::MapWorker(MapBatches(_Detecting)).submit"
+        found = self.processes([self.second])
+        return next((pid for pid, name in found.items() if name.startswith(mark)), None)
 
     def close(self) -> None:
         ray.shutdown()
@@ -171,16 +172,30 @@ def own_memory(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
-def disturb(action: Callable[[], None]) -> tuple[Callable[[Event], None], list[int]]:
-    """A listener that acts once when a shard is complete, and how many were complete then."""
+@contextmanager
+def disturbed(nodes: Nodes, action: Callable[[int], None]) -> Iterator[list[int]]:
+    """Acts as soon as an actor of the second node looks at photos.
+
+    Yields:
+        A list that has the number of this actor's process as soon as it happened.
+    """
     acted: list[int] = []
+    ended = threading.Event()
 
-    def on_event(event: Event) -> None:
-        if isinstance(event, JobAdvanced) and event.shards >= 1 and not acted:
-            acted.append(event.shards)
-            action()
+    def watch() -> None:
+        while not ended.wait(0.005):
+            if (actor := nodes.actor_at_work()) is not None:
+                action(actor)
+                acted.append(actor)
+                return
 
-    return on_event, acted
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield acted
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def test_every_photo_is_a_row_and_the_summary_counts_them(undisturbed: tuple[Path, JobSummary, Any]) -> None:
@@ -228,28 +243,25 @@ def test_the_changed_photos_hold_no_face_where_one_was(undisturbed: tuple[Path, 
     assert sum(map(len, left["scores"])) < sum(len(row.faces) for row in rows) / 4
 
 
-def test_an_actor_that_is_killed_costs_nothing(
+def test_an_actor_that_is_killed_at_work_costs_nothing(
     undisturbed: tuple[Path, JobSummary, Any], nodes: Nodes, source: Path, tmp_path: Path
 ) -> None:
-    listen, acted = disturb(nodes.kill_actor)
-    summary = detect_on_cluster([source], tmp_path / "out", on_event=listen, **SETTINGS)
+    with disturbed(nodes, lambda actor: os.kill(actor, signal.SIGKILL)) as acted:
+        summary = detect_on_cluster([source], tmp_path / "out", **SETTINGS)
     assert acted
-    assert acted[0] < SHARDS
+    assert not Path(f"/proc/{acted[0]}").exists()
     assert summary.totals.photos == summary.new == PHOTOS
     assert results(tmp_path / "out") == results(undisturbed[0])
 
 
-def test_a_node_that_leaves_costs_nothing(
+def test_a_node_that_leaves_while_it_works_costs_nothing(
     undisturbed: tuple[Path, JobSummary, Any], nodes: Nodes, source: Path, tmp_path: Path
 ) -> None:
-    listen, acted = disturb(nodes.lose_second)
-    try:
-        summary = detect_on_cluster([source], tmp_path / "out", on_event=listen, **SETTINGS)
-    finally:
-        nodes.add_second()
+    with disturbed(nodes, lambda _: nodes.lose_second()) as acted:
+        summary = detect_on_cluster([source], tmp_path / "out", **SETTINGS)
     assert acted
-    assert acted[0] < SHARDS
-    assert summary.totals.photos == PHOTOS
+    nodes.add_second()
+    assert summary.totals.photos == summary.new == PHOTOS
     assert results(tmp_path / "out") == results(undisturbed[0])
 
 
@@ -354,4 +366,3 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path, source: Path) -
     )
     assert ended.returncode == 1
     assert "cannot join a Ray cluster at 127.0.0.1:1" in ended.stderr.splitlines()[-1]
-    assert issubclass(ClusterError, Exception)
