@@ -100,7 +100,7 @@ def joined(address: str | None) -> Iterator[str]:
             long as the block lasts (unless ``RAY_ADDRESS`` names one).
 
     Yields:
-        The address of Ray's dashboard, or "" when it does not run.
+        The address of Ray's dashboard; "" when it does not run, or when Ray ran before.
 
     Raises:
         MissingDependencyError: Ray is not installed.
@@ -114,25 +114,18 @@ def joined(address: str | None) -> Iterator[str]:
             f'the ray engine needs Ray Data and PyArrow: pip install "featherface[ray]" ({error})'
         ) from None
     if ray.is_initialized():
-        yield _dashboard()
+        yield ""
         return
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # ConnectionError, RuntimeError, ValueError, by what is wrong
         raise ClusterError(
             f"cannot join a Ray cluster at {address or 'this machine'}: {_line(error)}"
         ) from None
     try:
-        yield _dashboard()
+        yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         ray.shutdown()
-
-
-def _dashboard() -> str:
-    from ray._private.worker import get_dashboard_url
-
-    url = get_dashboard_url()
-    return f"http://{url}" if url else ""
 
 
 def cluster_resources() -> dict[str, float]:
