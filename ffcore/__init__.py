@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from ffcore.images.draw import draw_faces as draw_faces
     from ffcore.images.encode import write_image as write_image
     from ffcore.images.sources import find_sources as find_sources
+    from ffcore.jobs.run import detect_on_cluster as detect_on_cluster
+    from ffcore.jobs.stages import DetectFaces as DetectFaces
     from ffcore.losses.anchor_grid import AnchorGrid as AnchorGrid
     from ffcore.losses.multibox import MultiBoxConfig as MultiBoxConfig
     from ffcore.losses.multibox import MultiBoxLoss as MultiBoxLoss
@@ -95,6 +97,7 @@ _HOME: dict[str, str] = {
     "BatchPlan": "ffcore.data.batches",
     "CheckpointError": "ffcore.errors",
     "ConfigError": "ffcore.errors",
+    "DetectFaces": "ffcore.jobs.stages",
     "Detection": "ffcore.detection.detector",
     "DetectionObjective": "ffcore.training.objective",
     "DetectorOptions": "ffcore.detection.options",
@@ -134,6 +137,7 @@ _HOME: dict[str, str] = {
     "anchors": "ffcore.geometry.anchors",
     "anonymize": "ffcore.images.anonymize",
     "build_network": "ffcore.models.featherface",
+    "detect_on_cluster": "ffcore.jobs.run",
     "detect_sources": "ffcore.detection.job",
     "distill": "ffcore.distillation.job",
     "draw_faces": "ffcore.images.draw",

@@ -42,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": FIRST | {"models", "losses", "data", "detection", "evaluation", "training"},
     "distillation": FIRST | {"models", "losses", "data", "detection", "export", "training", "distillation"},
     "evaluation": FIRST | {"evaluation", "detection", "models"},
+    "jobs": FIRST | {"detection", "jobs"},
     "benchmark": FIRST | {"models", "detection", "benchmark"},
 }
 
