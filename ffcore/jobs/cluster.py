@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -136,7 +136,7 @@ def cluster_resources() -> dict[str, float]:
     return found
 
 
-def stream(plan: Plan, numbers: Sequence[int], *, placement: Placement) -> Iterator[Batch]:
+def stream(plan: Plan, numbers: Sequence[int], *, placement: Placement) -> Generator[Batch, None, None]:
     """Runs shards of a plan through the cluster.
 
     Args:
@@ -203,21 +203,33 @@ class _Detecting(DetectFaces):
 
     def __init__(self, plan: Plan, device: str) -> None:
         cv2.setNumThreads(1)  # the process is this actor's alone; Ray itself settles OpenMP
-        super().__init__(
-            plan.model, keep_image=plan.anonymize is not None, device=device, threads=1, **plan.settings()
-        )
+        with _able_to_travel():
+            super().__init__(
+                plan.model,
+                keep_image=plan.anonymize is not None,
+                device=device,
+                threads=1,
+                **plan.settings(),
+            )
         self._name = f"{socket.gethostname()}/{os.getpid()}"
 
     def __call__(self, batch: Mapping[str, Any]) -> Batch:
         start = time.perf_counter()
-        try:
+        with _able_to_travel():
             found = super().__call__(batch)
-        except FeatherFaceError as error:
-            raise ModelError(str(error)) from None  # some of the family do not survive the way to the driver
         seconds = (time.perf_counter() - start) / max(1, rows(batch))
         found["worker"] = column([self._name] * rows(batch))
         found["seconds"] = np.full(rows(batch), seconds)
         return found
+
+
+@contextmanager
+def _able_to_travel() -> Iterator[None]:
+    """Errors of ours as one that arrives at the driver; some take arguments that pickling does not keep."""
+    try:
+        yield
+    except FeatherFaceError as error:
+        raise ModelError(f"on {socket.gethostname()}: {error}") from None
 
 
 def _cause(error: BaseException) -> FeatherFaceError | None:

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ffcore.errors import InputError
+from ffcore.errors import ConfigError, InputError
 from ffcore.events import Failed, Noticed, OnEvent, ignore
 from ffcore.images.anonymize import METHODS, Method
 from ffcore.jobs.cluster import ClusterError, Placement, cluster_resources, joined, stream
@@ -88,10 +88,10 @@ def detect_on_cluster(
         ClusterError: The cluster cannot be joined, or does not get anything done.
     """
     placement = Placement(workers=workers, gpus_per_actor=gpus_per_actor)
+    if anonymize is not None and anonymize not in METHODS:
+        raise ConfigError(f"anonymize = {anonymize!r}: choose one of {', '.join(METHODS)}")
     weights = ModelFile.read(model)
     detector = weights.detector(device="cpu", **settings)  # a slip should show before a cluster starts
-    if anonymize is not None and anonymize not in METHODS:
-        raise InputError(f"anonymize = {anonymize!r}: choose one of {', '.join(METHODS)}")
     folder = Folder(out)
     wanted = {"names": [absolute(name) for name in sources], "size": shard_size, "column": image_column}
     plan = Plan(
@@ -105,7 +105,7 @@ def detect_on_cluster(
     done = start_or_go_on(plan, folder)
     run = _Run(plan, folder, max_errors=max_errors, on_event=on_event)
     run.count_complete(done)
-    missing = [number for number in range(len(plan.shards)) if number not in set(done)]
+    missing = sorted(set(range(len(plan.shards))).difference(done))
     if missing:
         with joined(address) as dashboard:
             actors = placement.actors_on(cluster_resources())
@@ -126,7 +126,7 @@ class _Run:
         self._complete = 0
         self._new = 0
         self._named = 0
-        self._first = self._last = 0.0
+        self._begun = self._last = 0.0
         self._workers: dict[str, Worker] = {}
         self._retries = 0
 
@@ -146,6 +146,7 @@ class _Run:
 
     def until_done(self, missing: Sequence[int], placement: Placement) -> None:
         """Runs the missing shards, and again those that were lost with a machine."""
+        self._begun = time.perf_counter()
         left = list(missing)
         fruitless = 0
         while left:
@@ -184,7 +185,6 @@ class _Run:
         with ThreadPoolExecutor(_WRITERS) as writers:
             try:
                 for batch in batches:
-                    self._first = self._first or time.perf_counter()
                     rows, shards = collector.add(batch)
                     self._count(batch, rows)
                     for shard in shards:
@@ -192,7 +192,7 @@ class _Run:
                     written(_WRITERS)
                     self._report()
             finally:
-                batches.close()  # type: ignore[attr-defined]  # a generator
+                batches.close()
                 written(0)
                 lost = collector.close()
                 self._take_back(lost)
@@ -239,7 +239,7 @@ class _Run:
                 self._totals.faces,
                 self._totals.failed,
                 self._complete,
-                self._last - self._first,
+                self._last - self._begun,
             )
         )
 
@@ -249,10 +249,11 @@ class _Run:
             self._totals,
             len(self._plan.shards),
             self._new,
-            self._last - self._first,
+            self._last - self._begun,
             self._workers,
             self._retries,
         )
-        self._folder.write(SUMMARY_NAME, (json.dumps(summary.record(), indent=1) + "\n").encode())
-        self._folder.write(SUCCESS_NAME, b"")
+        if self._new or SUCCESS_NAME not in self._folder.names():  # else it stands there already
+            self._folder.write(SUMMARY_NAME, (json.dumps(summary.record(), indent=1) + "\n").encode())
+            self._folder.write(SUCCESS_NAME, b"")
         return summary

@@ -39,7 +39,7 @@ class JobAdvanced(Event):
         faces: Found in all of them.
         errors: Photos with an error among them.
         shards: Complete.
-        seconds: Since the first photo of this run.
+        seconds: Since this run began, with the start of its actors.
     """
 
     photos: int
@@ -71,7 +71,7 @@ class JobSummary:
         totals: Photos, faces and errors of the whole job.
         shards: How many there are.
         new: Photos of this run.
-        seconds: Of this run, from its first photo to its last.
+        seconds: Of this run up to its last photo, with the start of its actors.
         workers: Actors by host and process, with what each did in this run.
         retries: How often photos had to be sent again because machines were lost.
     """

@@ -30,7 +30,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -92,7 +92,8 @@ class Totals:
         return self.errors.total()
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """What the detection says of one photo; the columns of the table but for the model."""
 
     uri: str

@@ -15,21 +15,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ffcore.errors import InputError
+from ffcore.errors import ConfigError, InputError, ModelError
 from ffcore.images import find_sources
-from ffcore.jobs.cluster import Placement
+from ffcore.jobs.cluster import Placement, stream
 from ffcore.jobs.columns import column
 from ffcore.jobs.convert import table_rows
+from ffcore.jobs.model_file import ModelFile
 from ffcore.jobs.run import detect_on_cluster
 from ffcore.jobs.stages import DetectFaces
 from ffcore.jobs.summary import JobSummary
-from tests.jobs.in_process import results
+from tests.jobs.in_process import plan_of, results
 from tests.jobs.sources import one_jpeg, read_tar, tar_shards
 
 ray = pytest.importorskip("ray", reason='needs pip install "featherface[ray]"')
@@ -128,6 +130,9 @@ def nodes(store: str) -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "disabled")
+        # Others may use the machine too: workers are no less important than they, and may start slowly.
+        patch.setenv("RAY_worker_niceness", "0")
+        patch.setenv("RAY_worker_register_timeout_seconds", "300")
         # workers must find this checkout and the tests
         patch.setenv("PYTHONPATH", os.pathsep.join(["", str(Path(__file__).parents[2])]).lstrip(os.pathsep))
         started = Nodes()
@@ -302,7 +307,7 @@ def test_the_same_job_reads_from_and_writes_to_s3(
     rows = list(table_rows("s3://photos/out"))
     assert rows[0].uri == "s3://photos/in/shard-0000.tar#000000.jpg"
     expected = list(table_rows(undisturbed[0]))[: len(rows)]
-    assert [row._replace(uri="") for row in rows] == [row._replace(uri="") for row in expected]
+    assert [replace(row, uri="") for row in rows] == [replace(row, uri="") for row in expected]
     here = (undisturbed[0] / "_photos" / "part-000001.tar").read_bytes()
     assert system.cat_file("photos/out/_photos/part-000001.tar") == here
     assert detect_on_cluster(["s3://photos/in"], "s3://photos/out", **SETTINGS).new == 0
@@ -332,9 +337,14 @@ def test_the_stage_fits_a_pipeline_of_ones_own(nodes: Nodes) -> None:
     assert "bytes" not in rows[0]
 
 
-def test_more_gpus_than_the_cluster_has_are_refused(nodes: Nodes, tmp_path: Path, source: Path) -> None:
-    from ffcore.errors import ConfigError
+def test_weights_that_do_not_open_on_a_worker_are_one_line(nodes: Nodes, source: Path) -> None:
+    broken = replace(plan_of([source]), model=ModelFile("v2", ".onnx", b"no weights"))
+    with pytest.raises(ModelError, match=r"v2\.onnx") as caught:
+        list(stream(broken, [0], placement=Placement(workers=1)))
+    assert "\n" not in str(caught.value)
 
+
+def test_more_gpus_than_the_cluster_has_are_refused(nodes: Nodes, tmp_path: Path, source: Path) -> None:
     with pytest.raises(ConfigError, match="the cluster has 0 GPUs"):
         detect_on_cluster([source], tmp_path / "out", gpus_per_actor=0.25)
     assert Placement(gpus_per_actor=0.25).actors_on({"CPU": 16.0, "GPU": 2.0}) == 8

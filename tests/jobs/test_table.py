@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_equal_rows_give_equal_bytes() -> None:
 
 
 def test_a_name_that_is_no_text_still_gets_a_row() -> None:
-    odd = row(0)._replace(uri="photos/\udcff.jpg")
+    odd = replace(row(0), uri="photos/\udcff.jpg")
     assert faces_table([odd], **MODEL).to_pylist()[0]["uri"] == "photos/\\udcff.jpg"
 
 
@@ -103,7 +104,7 @@ def test_errors_are_counted_by_what_they_have_in_common(reason: str, kind: str) 
 
 
 def test_photos_that_were_searched_smaller_are_counted() -> None:
-    assert totals_of([row(0), row(1)._replace(size=(64, 48, 64, 48))]).shrunk == 1
+    assert totals_of([row(0), replace(row(1), size=(64, 48, 64, 48))]).shrunk == 1
 
 
 def test_a_row_becomes_the_result_type_of_all_formats() -> None:
