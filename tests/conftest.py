@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,10 @@ import pytest
 # Read by torch when it is loaded, here and in processes that tests start. With more threads than free cores,
 # threads that wait for each other make small networks twenty times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A run in the background of a shell ignores Ctrl-C, and so would the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines are shared: how long an example takes says nothing about the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
