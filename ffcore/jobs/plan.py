@@ -62,7 +62,9 @@ class Plan:
 
     def settings(self) -> DetectorSettings:
         """How photos are looked at, as keyword arguments."""
-        return DetectorSettings(**{f.name: getattr(self.options, f.name) for f in fields(self.options)})  # type: ignore[typeddict-item]  # the same fields
+        values: Any = {each.name: getattr(self.options, each.name) for each in fields(self.options)}
+        settings: DetectorSettings = values  # they have the same fields
+        return settings
 
     def options_record(self) -> dict[str, Any]:
         """How photos are looked at, as values that JSON has."""

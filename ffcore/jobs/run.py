@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ffcore.errors import ConfigError, InputError
 from ffcore.events import Failed, Noticed, OnEvent, ignore
@@ -93,7 +93,11 @@ def detect_on_cluster(
     weights = ModelFile.read(model)
     detector = weights.detector(device="cpu", **settings)  # a slip should show before a cluster starts
     folder = Folder(out)
-    wanted = {"names": [absolute(name) for name in sources], "size": shard_size, "column": image_column}
+    wanted: dict[str, Any] = {
+        "names": [absolute(name) for name in sources],
+        "size": shard_size,
+        "column": image_column,
+    }
     plan = Plan(
         shards=find_shards(**wanted),
         model=weights,
