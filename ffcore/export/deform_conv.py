@@ -20,10 +20,12 @@ def onnx_deform_conv2d(
     stride: int = 1,
     padding: int = 1,
     dilation: int = 1,
+    offset_groups: int = 1,
 ) -> Tensor:
     """Stands for `ffcore.models.blocks.deform_conv.deform_conv2d` in a graph that is being exported.
 
-    Arguments are the same. The node ``DeformConv`` exists from opset 19 on and has the same order of
+    Arguments are the same; the channels may also be parted in groups with offsets and a mask of their own.
+    The node ``DeformConv`` exists from opset 19 on and has the same order of
     offsets (dy before dx, taps row by row) and the same treatment of the border.
     """
     batch, _, height, width = offset.shape
@@ -36,7 +38,7 @@ def onnx_deform_conv2d(
             "pads": [padding] * 4,
             "dilations": [dilation, dilation],
             "group": 1,
-            "offset_group": 1,
+            "offset_group": offset_groups,
         },
         dtype=x.dtype,
         shape=(batch, weight.shape[0], height, width),

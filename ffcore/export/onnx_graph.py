@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,17 @@ from ffcore._version import __version__
 from ffcore.detection.facts import PREFIX, DetectorFacts
 from ffcore.errors import ConfigError, ExportError
 from ffcore.export.deform_conv import deform_conv_operator, onnx_deform_conv2d
+from ffcore.export.fast.network import FastNetwork
+from ffcore.export.fast.operators import OnnxOperators
 from ffcore.files import replacing
 from ffcore.models.featherface import FeatherFace
 from ffcore.models.variants import variant_name
 
 OPSET = 20
 """DeformConv needs 19."""
+
+Form = Literal["fast", "plain"]
+"""Of a graph: rearranged for speed, or operator by operator what the network is built from."""
 
 INPUT_NAME = "input"
 OUTPUT_NAMES = ("bbox_regressions", "classifications", "landmarks")
@@ -51,6 +56,7 @@ def export_onnx(
     *,
     size: tuple[int, int] | None = None,
     facts: Mapping[str, str] | None = None,
+    form: Form = "fast",
 ) -> None:
     """Writes a network as ONNX.
 
@@ -63,6 +69,7 @@ def export_onnx(
         path: The file; whole or not at all, never with a second file for the weights.
         size: Height and width to fix together with a batch of 1; None leaves all three open.
         facts: More metadata, all of it text.
+        form: "fast" rearranges the network first (`ffcore.export.fast`); "plain" writes it as it is built.
 
     Raises:
         ConfigError: The size is not positive.
@@ -73,9 +80,10 @@ def export_onnx(
     training = network.training
     try:
         network.eval()
-        with deform_conv_operator(network, onnx_deform_conv2d), torch.no_grad(), quiet():
+        module = FastNetwork(network, OnnxOperators()) if form == "fast" else WithProbabilities(network)
+        with deform_conv_operator(module, onnx_deform_conv2d), torch.no_grad(), quiet():
             program = torch.onnx.export(
-                WithProbabilities(network).eval(),
+                module.eval(),
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,

@@ -117,15 +117,19 @@ class FastLevel(nn.Module):
         cells = x.permute(0, 2, 3, 1)
         # along a whole row, since a factor of C numbers would be fetched anew for every cell
         gated = cells * channel.expand(-1, -1, cells.shape[2], -1)
-        spatial = self.spatial(gated).flatten(1)[:, None]  # (B, 1, H·W)
-        ones = torch.ones_like(channel[:, 0])
-        rows = torch.cat([spatial, torch.ones_like(spatial)], dim=1)
+        spatial = self.operators.regroup(self.spatial(gated)[:, None], None)  # (B, 1, H·W)
         # channel · spatial + 1 · 1 for every cell and channel
-        factor = self.operators.matmul(rows.transpose(1, 2), torch.cat([channel[:, 0], ones], dim=1))
+        factor = self.operators.matmul(
+            _with_ones(spatial).transpose(1, 2), _with_ones(self.operators.regroup(channel, None))
+        )
         scaled = cells * self.operators.reshape_like(factor, gated)
         if self.copy is None:
             return F.relu(scaled).permute(0, 3, 1, 2)
         return F.relu(self.copy(scaled.permute(0, 3, 1, 2)))
+
+
+def _with_ones(rows: Tensor) -> Tensor:  # (B, 1, N) -> (B, 2, N)
+    return F.pad(rows, (0, 0, 0, 1), value=1.0)
 
 
 class FastCBAM(nn.Module):

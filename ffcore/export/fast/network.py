@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ffcore.export.fast.attention import FastCBAM
 from ffcore.export.fast.context import fast_context, fold_shuffle
+from ffcore.export.fast.deform import speed_up_deformable
 from ffcore.export.fast.folding import fold_all_norms, join_groups
 from ffcore.export.fast.heads import FastHeads
 from ffcore.export.fast.operators import Operators
@@ -46,6 +47,7 @@ def _fast(network: FeatherFace, operators: Operators) -> FeatherFace:
     if isinstance(network.pyramid_attention, CBAM):
         network.pyramid_attention = FastCBAM(network.pyramid_attention, operators, rectify=True)
     fold_all_norms(network)
+    speed_up_deformable(network.context, operators)
     for layer in network.neck.modules():
         if isinstance(layer, BiFPNLayer):
             speed_up_fusions(layer)

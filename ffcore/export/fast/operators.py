@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ffcore.export.deform_conv import onnx_deform_conv2d
+from ffcore.models.blocks.deform_conv import deform_conv2d
+
 Pads = tuple[int, int, int, int]
 """Top, left, bottom, right."""
 
@@ -40,8 +43,19 @@ class Operators(ABC):
         """(B, N, K) times (B, K, M) to (B, N, M)."""
 
     @abstractmethod
-    def regroup(self, x: Tensor, last: int) -> Tensor:
-        """(B, ...) to (B, N, last)."""
+    def regroup(self, x: Tensor, last: int | None) -> Tensor:
+        """(B, ...) to (B, N, last); None makes one row, (B, 1, N)."""
+
+    @abstractmethod
+    def sample_groups(self, x: Tensor, weight: Tensor, *, offset: Tensor, mask: Tensor) -> Tensor:
+        """A deformable 1×1 convolution in which each part of the channels has offsets and factors of its own.
+
+        Args:
+            x: (B, G·C, H, W).
+            weight: (O, G·C, 1, 1).
+            offset: (B, 2·G, H, W), dy before dx.
+            mask: (B, G, H, W).
+        """
 
     @abstractmethod
     def join_last(self, x: Tensor) -> Tensor:
@@ -78,9 +92,22 @@ class TorchOperators(Operators):
         """See `Operators`."""
         return torch.bmm(x, y)
 
-    def regroup(self, x: Tensor, last: int) -> Tensor:
+    def regroup(self, x: Tensor, last: int | None) -> Tensor:
         """See `Operators`."""
-        return x.reshape(x.shape[0], -1, last)
+        return x.reshape(x.shape[0], 1, -1) if last is None else x.reshape(x.shape[0], -1, last)
+
+    def sample_groups(self, x: Tensor, weight: Tensor, *, offset: Tensor, mask: Tensor) -> Tensor:
+        """See `Operators`."""
+        groups = mask.shape[1]
+        parts = zip(
+            x.chunk(groups, dim=1),
+            weight.chunk(groups, dim=1),
+            offset.chunk(groups, dim=1),
+            mask.chunk(groups, dim=1),
+            strict=True,
+        )
+        sampled = [deform_conv2d(a, w, offset=o, mask=m, padding=0) for a, w, o, m in parts]
+        return torch.stack(sampled).sum(dim=0)
 
     def join_last(self, x: Tensor) -> Tensor:
         """See `Operators`."""
@@ -119,10 +146,19 @@ class OnnxOperators(Operators):
         """See `Operators`."""
         return _node("MatMul", x, y, shape=(*x.shape[:2], y.shape[2]))
 
-    def regroup(self, x: Tensor, last: int) -> Tensor:
+    def regroup(self, x: Tensor, last: int | None) -> Tensor:
         """See `Operators`."""
-        length = math.prod(x.shape[1:]) // last
+        length = math.prod(x.shape[1:])
+        if last is None:
+            return _node("Reshape", x, torch.tensor([0, 1, -1]), shape=(x.shape[0], 1, length))
+        length //= last
         return _node("Reshape", x, torch.tensor([0, -1, last]), shape=(x.shape[0], length, last))
+
+    def sample_groups(self, x: Tensor, weight: Tensor, *, offset: Tensor, mask: Tensor) -> Tensor:
+        """See `Operators`."""
+        return onnx_deform_conv2d(
+            x, weight, offset=offset, mask=mask, padding=0, offset_groups=mask.shape[1]
+        )
 
     def join_last(self, x: Tensor) -> Tensor:
         """See `Operators`."""
