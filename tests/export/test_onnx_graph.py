@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from ffcore.errors import ConfigError
-from ffcore.export.onnx_graph import OUTPUT_NAMES, export_onnx
+from ffcore.export.onnx_graph import OPSET, OUTPUT_NAMES, Form, export_onnx
 from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
 from ffcore.models.featherface import FeatherFace
 from ffcore.models.variants import VARIANTS
@@ -67,6 +68,29 @@ def test_a_file_stands_alone_and_says_how_to_use_it(exported: tuple[FeatherFace,
     assert facts["featherface.channel_order"] == "BGR"
     assert [output.name for output in model.graph.output] == list(OUTPUT_NAMES)
     assert str(network.config.out_channel) in facts["featherface.config"]
+
+
+def test_a_file_keeps_to_the_operators_of_the_standard(exported: tuple[FeatherFace, Path]) -> None:
+    model = onnx.load(exported[1])
+    assert {(entry.domain, entry.version) for entry in model.opset_import} == {("", OPSET)}
+    assert {node.domain for node in model.graph.node} == {""}
+    # shuffles, normalisations and the softmax have become numbers
+    assert not {"BatchNormalization", "Softmax"} & _operators(model) or "DeformConv" in _operators(model)
+
+
+def _operators(model: onnx.ModelProto) -> set[str]:
+    return {node.op_type for node in model.graph.node}
+
+
+def test_both_forms_of_a_graph_give_the_same(tmp_path: Path) -> None:
+    network = random_network(VARIANTS["v2"])
+    images = images_of(1, 97, 1023)
+    for form in get_args(Form):
+        export_onnx(network, tmp_path / form, form=form)
+        assert max(largest_differences(network, run(tmp_path / form, images), images)) <= 1e-4
+    plain, fast = (_operators(onnx.load(tmp_path / form)) for form in ("plain", "fast"))
+    assert "Softmax" in plain
+    assert "Softmax" not in fast
 
 
 def test_a_fixed_size_is_immune_to_the_fusion_of_padding_and_pooling(tmp_path: Path) -> None:

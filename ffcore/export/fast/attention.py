@@ -16,11 +16,13 @@ from ffcore.export.fast.operators import Operators
 from ffcore.models.blocks.attention import CBAM, ChannelGate, SpatialGate
 
 SIDE_BY_SIDE = 8
-"""Cells of a row that the spatial convolution computes at once."""
+"""Cells of a row that the spatial convolution computes at once: a block of channels."""
 
 
 class FastChannelGate(nn.Module):
-    """A channel gate as two 1×1 convolutions on mean and maximum together.
+    """A channel gate as 1×1 convolutions, the sum of both pooled maps taken where it is narrow.
+
+    expand(a) + expand(b) is expand(a + b) but for the bias, which counts twice.
 
     Args:
         gate: What it computes.
@@ -31,23 +33,20 @@ class FastChannelGate(nn.Module):
         super().__init__()
         self.operators = operators
         reduce, expand = gate.reduce, gate.expand
-        hidden, channels = reduce.weight.shape
-        wide = -(-hidden // 8) * 8  # a whole block of channels; the surplus stays zero
-        down = torch.zeros(2 * wide, 2 * channels)
-        down[:hidden, :channels] = down[wide : wide + hidden, channels:] = reduce.weight.detach()
-        up = torch.zeros(channels, 2 * wide)
-        up[:, :hidden] = up[:, wide : wide + hidden] = expand.weight.detach()
-        down_bias = torch.zeros(2 * wide)
-        if reduce.bias is not None:
-            down_bias[:hidden] = down_bias[wide : wide + hidden] = reduce.bias.detach()
+        # whole blocks of channels keep a runtime's layout; the surplus stays zero
+        surplus = -reduce.out_features % SIDE_BY_SIDE
+        down = F.pad(reduce.weight.detach(), (0, 0, 0, surplus))
+        up = F.pad(expand.weight.detach(), (0, surplus))
+        down_bias = None if reduce.bias is None else F.pad(reduce.bias.detach(), (0, surplus))
         up_bias = None if expand.bias is None else 2 * expand.bias.detach()
         self.reduce = make_conv(down[:, :, None, None], down_bias)
         self.expand = make_conv(up[:, :, None, None], up_bias)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C, 1, 1)
         """The factors."""
-        pooled = torch.cat([self.operators.global_mean(x), self.operators.global_max(x)], dim=1)
-        return self.expand(F.relu(self.reduce(pooled))).sigmoid()  # type: ignore[no-any-return]
+        mean, highest = self.operators.global_mean(x), self.operators.global_max(x)
+        hidden = F.relu(self.reduce(mean)) + F.relu(self.reduce(highest))
+        return self.expand(hidden).sigmoid()  # type: ignore[no-any-return]
 
 
 class FastSpatialGate(nn.Module):
@@ -96,19 +95,19 @@ class FastLevel(nn.Module):
 
     Args:
         channel: The gate of the level.
-        spatial: The spatial one.
+        spatial: The spatial one, in its fast form; levels may share it.
         operators: Of torch or of ONNX.
         rectify: Whether the result is rectified by a convolution of its own, which keeps it in the layout of
             the convolutions where several of them follow.
     """
 
     def __init__(
-        self, channel: ChannelGate, spatial: SpatialGate, operators: Operators, *, rectify: bool
+        self, channel: ChannelGate, spatial: FastSpatialGate, operators: Operators, *, rectify: bool
     ) -> None:
         super().__init__()
         self.operators = operators
         self.channel = FastChannelGate(channel, operators)
-        self.spatial = FastSpatialGate(spatial, operators)
+        self.spatial = spatial
         self.copy = scale_channels(channel.expand.out_features, 1.0) if rectify else None
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C, H, W)
@@ -143,7 +142,7 @@ class FastCBAM(nn.Module):
 
     def __init__(self, attention: CBAM, operators: Operators, *, rectify: bool) -> None:
         super().__init__()
-        spatial = attention.spatial
+        spatial = [FastSpatialGate(gate, operators) for gate in attention.spatial]  # type: ignore[arg-type]
         self.levels = nn.ModuleList(
             FastLevel(channel, spatial[i % len(spatial)], operators, rectify=rectify)  # type: ignore[arg-type]
             for i, channel in enumerate(attention.channel)

@@ -15,7 +15,7 @@ from ffcore.export.fast.operators import Operators
 from ffcore.models.blocks.deform_conv import DeformableUnit
 from ffcore.models.blocks.ssh import DeformableNorm
 
-LEAST_GAIN = 4
+LEAST_GAIN = 2
 """Input channels per output channel from which on it pays: the products of all taps must be made as well."""
 
 

@@ -49,9 +49,7 @@ class FastHeads(nn.Module):
 
 def _joined(head: LevelHead) -> nn.Conv2d:
     convs = [getattr(head, name) for name in WIDTHS]
-    weight, bias = (
-        [getattr(conv, name).detach().double() for conv in convs] for name in ("weight", "bias")
-    )
+    weight, bias = ([getattr(conv, name).detach().double() for conv in convs] for name in ("weight", "bias"))
     weight[1], bias[1] = _differences(weight[1]), _differences(bias[1])
     return make_conv(torch.cat(weight), torch.cat(bias))
 

@@ -156,15 +156,11 @@ class OnnxOperators(Operators):
 
     def sample_groups(self, x: Tensor, weight: Tensor, *, offset: Tensor, mask: Tensor) -> Tensor:
         """See `Operators`."""
-        return onnx_deform_conv2d(
-            x, weight, offset=offset, mask=mask, padding=0, offset_groups=mask.shape[1]
-        )
+        return onnx_deform_conv2d(x, weight, offset=offset, mask=mask, padding=0, offset_groups=mask.shape[1])
 
     def join_last(self, x: Tensor) -> Tensor:
         """See `Operators`."""
-        return _node(
-            "Reshape", x, torch.tensor([0, 0, -1]), shape=(*x.shape[:2], x.shape[2] * x.shape[3])
-        )
+        return _node("Reshape", x, torch.tensor([0, 0, -1]), shape=(*x.shape[:2], x.shape[2] * x.shape[3]))
 
     def crop_rows(self, x: Tensor, like: Tensor) -> Tensor:
         """See `Operators`."""
