@@ -12,17 +12,23 @@ from ffcli.messages import note_if_shipped
 from ffcli.options import AsJson, parse_size
 
 if TYPE_CHECKING:
-    from ffcore.export.job import Exported
+    from ffcore.export.job import Exported, Format
+    from ffcore.export.web.page import WebPage
+    from ffcore.models.weights import Layout
 
 
 def export(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Weights (.pth, .safetensors), or a name such as v2.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write; an older one is replaced.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The file to write, or the folder of a web page; replaced.")
+    ],
     format: Annotated[  # noqa: A002  # the name of the option
-        Literal["onnx", "torchscript", "pt2", "safetensors", "pth"] | None,
-        typer.Option("--format", "-f", help="By default what the name of --out says."),
+        Literal["onnx", "torchscript", "pt2", "safetensors", "pth", "web"] | None,
+        typer.Option(
+            "--format", "-f", help="By default what the name of --out says; a web page must be asked for."
+        ),
     ] = None,
     static: Annotated[
         str | None,
@@ -39,53 +45,97 @@ def export(
         ),
     ] = False,
     score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Score threshold inside an --end-to-end graph.")
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Score threshold inside an --end-to-end graph, or where a page starts."
+        ),
     ] = None,
     nms: Annotated[float | None, typer.Option(min=0, max=1, help="IoU of its NMS.")] = None,
     max_faces: Annotated[int | None, typer.Option(min=1, help="It gives at most so many faces.")] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|DIR",
+            help="onnxruntime-web for a page, .tgz or unpacked, in place of downloading it.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a network for another runtime, after comparing it with torch.
 
     A file that computes something else than its source is not written; the exit code is 5 then.
 
+    --format web writes a folder for any static host: a page that hides faces on the visitor's device.
+
     Example: featherface export --model v1.safetensors --out v1.onnx
     """
     from ffcli.requirements import require
 
     require("torch", "export")
-    from ffcore.detection.options import DetectorOptions
     from ffcore.errors import ConfigError
-    from ffcore.export.job import export as export_network
 
-    size = None if static is None else parse_size(static)
-    note_if_shipped(model)
-    given: dict[str, Any] = {"score": score, "nms": nms, "max_faces": max_faces}
-    given = {name: value for name, value in given.items() if value is not None}
-    if given and not end_to_end:
-        raise ConfigError("--score, --nms and --max-faces are for --end-to-end")
-    done = export_network(
-        model,
-        out,
-        format=format,
-        size=size,
-        layout=layout,
-        end_to_end=DetectorOptions(**given) if end_to_end else None,
-    )
+    thresholds: dict[str, Any] = {"score": score, "nms": nms, "max_faces": max_faces}
+    given = {name: value for name, value in thresholds.items() if value is not None}
+    done: Exported | WebPage
+    if format == "web":
+        if static or layout != "featherface" or end_to_end:
+            raise ConfigError("--static, --layout and --end-to-end are not for a web page")
+        done = _write_page(model, out, runtime=runtime, given=given)
+    else:
+        if given and not end_to_end:
+            raise ConfigError("--score, --nms and --max-faces are for --end-to-end and for web pages")
+        if runtime:
+            raise ConfigError("--runtime is for --format web")
+        done = _write_file(
+            model, out, format=format, static=static, layout=layout, end_to_end=given if end_to_end else None
+        )
     if as_json:
         typer.echo(json.dumps(done.to_dict(), indent=1))
     else:
         _print(done)
 
 
-def _print(done: Exported) -> None:
-    """The file, and how it compares."""
+def _write_page(model: str, out: Path, *, runtime: Path | None, given: dict[str, Any]) -> WebPage:
+    from ffcore.export.web.page import write_page
+
+    note_if_shipped(model)
+    return write_page(model, out, runtime=runtime, **given)
+
+
+def _write_file(
+    model: str,
+    out: Path,
+    *,
+    format: Format | None,  # noqa: A002  # as above
+    static: str | None,
+    layout: Layout,
+    end_to_end: dict[str, Any] | None,
+) -> Exported:
+    from ffcore.detection.options import DetectorOptions
+    from ffcore.export.job import export as export_network
+
+    size = None if static is None else parse_size(static)
+    note_if_shipped(model)
+    return export_network(
+        model,
+        out,
+        format=format,
+        size=size,
+        layout=layout,
+        end_to_end=None if end_to_end is None else DetectorOptions(**end_to_end),
+    )
+
+
+def _print(written: Exported | WebPage) -> None:
+    """The file or the folder, and how the network in it compares."""
     from rich.table import Table
     from rich.text import Text
 
     from ffcli.render import console_for
+    from ffcore.export.job import Exported
 
     console = console_for("stdout")
+    done = written if isinstance(written, Exported) else written.model
     console.print(Text(f"{done.path}: {done.network} as {done.format}, {done.size / 1e6:.2f} MB"))
     if not done.differences:
         console.print(Text("every tensor was read back and equals its source", style="dim"))
@@ -109,3 +159,6 @@ def _print(done: Exported) -> None:
         console.print(
             Text(f"end to end: {faces:,} faces as the library finds them, {unmatched} by only one of the two")
         )
+    if not isinstance(written, Exported):
+        size = f"{written.first_visit / 1e6:.2f} MB"
+        console.print(Text(f"{written.folder}: a page for any static host; a first visit transfers {size}"))

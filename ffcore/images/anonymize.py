@@ -19,8 +19,9 @@ METHODS: tuple[Method, ...] = ("blur", "pixelate", "solid")
 # pixels: a light blur can be undone, an average over a sixth of a face cannot. Networks that were
 # trained for it still tell a few known people apart on mosaics (McPherson, Shokri and Shmatikov,
 # "Defeating Image Obfuscation with Deep Learning", 2016); only "solid" leaves nothing at all.
-_CELLS = 6
-_SMALLEST_CELL = 4
+CELLS = 6
+SMALLEST_CELL = 4
+MARGIN = 0.15
 _SMOOTH_SIZE = 96
 
 
@@ -29,7 +30,7 @@ def anonymize(
     faces: Faces,
     *,
     method: Method = "blur",
-    margin: float = 0.15,
+    margin: float = MARGIN,
     shape: Literal["ellipse", "rectangle"] = "ellipse",
 ) -> NDArray[np.uint8]:
     """Hide faces so that nobody can bring them back.
@@ -83,7 +84,7 @@ def _hide(part: NDArray[np.uint8], method: Method) -> NDArray[np.uint8]:
     if method == "solid":
         return np.zeros_like(part)
     height, width = part.shape[:2]
-    cell = max(_SMALLEST_CELL, max(width, height) / _CELLS)
+    cell = max(SMALLEST_CELL, max(width, height) / CELLS)
     columns, rows = max(1, int(width / cell)), max(1, int(height / cell))
     few: Any = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
     if method == "pixelate":

@@ -1,0 +1,1 @@
+"""A static web page that finds faces on the visitor's device."""
