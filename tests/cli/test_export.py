@@ -8,10 +8,12 @@ import pytest
 
 from ffcli.app import run
 from ffcore.detection import FaceDetector
+from ffcore.export.parity import Case
 from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
 from ffcore.models.variants import VARIANTS
 from ffcore.models.weights import save_network
 from tests.export.test_job import naive_pool
+from tests.export.web.packages import FILES
 from tests.models.random_weights import random_network
 
 
@@ -72,6 +74,23 @@ def test_an_export_that_computes_something_else_leaves_with_5_and_no_file(
     assert not out.exists()
 
 
+def test_a_web_page_is_written_with_what_a_first_visit_transfers(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unpacked = tmp_path / "runtime"
+    for name, content in FILES.items():
+        (unpacked / name).parent.mkdir(parents=True, exist_ok=True)
+        (unpacked / name).write_bytes(content)
+    monkeypatch.setattr("ffcore.export.job.cases", lambda size: (Case(1, 64, 96),))
+    out = tmp_path / "site"
+    arguments = ["export", "-m", str(weights), "-o", str(out), "--format", "web", "--runtime", str(unpacked)]
+    assert run([*arguments, "--score", "0.6"]) == 0
+    printed = capsys.readouterr().out
+    assert "64×96" in printed
+    assert "a first visit transfers 1." in " ".join(printed.split())
+    assert json.loads((out / "settings.json").read_text())["score"] == 0.6
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -82,6 +101,9 @@ def test_an_export_that_computes_something_else_leaves_with_5_and_no_file(
         (["-m", "v2", "-o", "x.pt2", "--end-to-end"], 2, "is an onnx file"),
         (["-m", "v2", "-o", "x.onnx", "--static", "tall"], 2, "is no size"),
         (["-m", "v2", "-o", "x.onnx", "--format", "tflite"], 2, "tflite"),
+        (["-m", "v2", "-o", "x.onnx", "--runtime", "x.tgz"], 2, "is for --format web"),
+        (["-m", "v2", "-o", "x", "--format", "web", "--static", "64"], 2, "are not for a web page"),
+        (["-m", "v2", "-o", "x", "--format", "web", "--runtime", "x.tgz"], 3, "x.tgz: cannot be read"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_a_code(

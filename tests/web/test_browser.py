@@ -120,7 +120,7 @@ def test_hidden_faces_are_saved_at_full_size_and_the_rest_is_as_it_was(
     show(page, PHOTOS / "group.jpg")
     photo = read_image(PHOTOS / "group.jpg")
     faces = detector(PHOTOS / "group.jpg")
-    save = page.get_by_role("button", name="Save the photo with hidden faces")
+    save = page.get_by_role("button", name="Save photo, faces hidden")
     assert save.is_disabled()
     inside = np.zeros(photo.shape[:2], np.bool_)
     centres = np.zeros_like(inside)

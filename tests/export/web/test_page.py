@@ -65,6 +65,13 @@ def test_sizes_are_those_on_the_disk(page: WebPage) -> None:
     ) - page.sizes["NOTICE.txt"]  # fmt: skip
 
 
+def test_json_tells_the_sizes_and_the_comparison(page: WebPage) -> None:
+    told = json.loads(json.dumps(page.to_dict()))
+    assert told["format"] == "web"
+    assert told["first_visit"] < told["bytes"] == sum(told["files"].values())
+    assert told["parity"][0]["height"] == 64
+
+
 def test_the_graph_holds_the_lowest_score_and_the_slider_the_recommended_one(page: WebPage) -> None:
     session = onnxruntime.InferenceSession(page.folder / "model.onnx")
     assert session.get_inputs()[0].type == "tensor(uint8)"
@@ -86,10 +93,12 @@ def test_nothing_in_the_page_names_another_host(page: WebPage) -> None:
 def test_a_page_is_replaced_and_files_of_others_stay(
     weights: Path, runtime: tuple[Path, NpmPackage], tmp_path: Path
 ) -> None:
-    given = {"runtime": runtime[0], "package": runtime[1], "compared_on": SMALL}
-    write_page(weights, tmp_path, **given)
+    (tmp_path / "index.html").write_text("the page of an older version")
+    (tmp_path / "settings.json").write_text('{"made_by": "featherface 0.0.1"}')
     (tmp_path / "CNAME").write_text("faces.example\n")
-    write_page(weights, tmp_path, score=0.02, max_faces=5, **given)
+    given = {"runtime": runtime[0], "package": runtime[1], "compared_on": SMALL}
+    done = write_page(weights, tmp_path, score=0.02, max_faces=5, **given)
+    assert (tmp_path / "index.html").stat().st_size == done.sizes["index.html"] > 1000
     settings = json.loads((tmp_path / "settings.json").read_text())
     assert (settings["score"], settings["lowest_score"], settings["max_faces"]) == (0.02, 0.02, 5)
     assert (tmp_path / "CNAME").read_text() == "faces.example\n"

@@ -1,7 +1,7 @@
 // Boxes, landmarks and scores over the picture, as SVG: sharp at every size, and each face can be pointed at.
 
 const LANDMARK_COUNT = 5;
-const LABEL_FROM = 22; // a smaller face, in pixels of the screen, would vanish below its score
+const LABEL_FROM = 28; // a smaller face, in pixels of the screen, would vanish below its score
 const LANDMARKS_FROM = 14;
 
 /**
@@ -32,7 +32,8 @@ function drawFace({ box: [x1, y1, x2, y2], score, landmarks }, index, pixel) {
   if (side >= LANDMARKS_FROM) {
     for (let i = 0; i < LANDMARK_COUNT; i++) {
       const [cx, cy] = landmarks[i];
-      group.append(make("circle", { class: `landmark point-${i}`, cx, cy }));
+      const r = Math.min(Math.max(side / 50, 1.5), 4) * pixel;
+      group.append(make("circle", { class: `landmark point-${i}`, cx, cy, r }));
     }
   }
   if (side >= LABEL_FROM) {

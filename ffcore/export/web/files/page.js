@@ -23,7 +23,7 @@ function prepare() {
   at.score.min = settings.lowest_score;
   at.score.max = 0.95;
   at.score.value = settings.score;
-  at["score-value"].value = settings.score.toFixed(2);
+  at["score-value"].textContent = settings.score.toFixed(2);
   at.about.textContent = settings.about;
 
   at.choose.onclick = () => at.file.click();
@@ -33,7 +33,7 @@ function prepare() {
   };
   at.camera.onclick = () => (camera ? stopCamera() : runCamera());
   at.score.oninput = () => {
-    at["score-value"].value = Number(at.score.value).toFixed(2);
+    at["score-value"].textContent = Number(at.score.value).toFixed(2);
     render();
   };
   at.hide.onchange = render;
@@ -140,7 +140,7 @@ function render() {
   const { picture, found } = shown;
   const faces = currentFaces();
   const method = hiding();
-  const context = paint(at.picture, picture.image, picture);
+  const context = paint(at.picture, picture.image, picture, { willReadFrequently: true });
   if (method) hideFaces(context, faces, method, settings.hide);
   at.frame.classList.toggle("hiding", method !== "");
   drawOverlay();

@@ -28,8 +28,7 @@ async function start({ on, ...known }) {
   ort = loaded;
   ort.env.logLevel = "error";
   ort.env.wasm.wasmBinary = binary;
-  // threads share memory, which browsers only allow to pages that their host isolates
-  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, 4) : 1;
+  ort.env.wasm.numThreads = 1; // more would need headers that static hosts do not send
   session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: [on] });
 }
 
