@@ -10,9 +10,7 @@ from ffcore.export.web.npm import NpmPackage, integrity
 from ffcore.export.web.runtime import BUILDS
 
 FILES = {
-    name: f"content of {name}".encode()
-    for build in BUILDS.values()
-    for name in (build.script, build.binary)
+    name: f"content of {name}".encode() for build in BUILDS.values() for name in (build.script, build.binary)
 }
 
 
