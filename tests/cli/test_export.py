@@ -81,7 +81,7 @@ def test_a_web_page_is_written_with_what_a_first_visit_transfers(
     for name, content in FILES.items():
         (unpacked / name).parent.mkdir(parents=True, exist_ok=True)
         (unpacked / name).write_bytes(content)
-    monkeypatch.setattr("ffcore.export.job.cases", lambda size: (Case(1, 64, 96),))
+    monkeypatch.setattr("ffcore.export.job.cases", lambda _: (Case(1, 64, 96),))
     out = tmp_path / "site"
     arguments = ["export", "-m", str(weights), "-o", str(out), "--format", "web", "--runtime", str(unpacked)]
     assert run([*arguments, "--score", "0.6"]) == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from ffcore.export.web.page import LOWEST_SCORE
 from ffcore.faces import Faces
 from ffcore.images import read_image
 from tests.web.conftest import PHOTOS, faces_on, served, show
+
+log = logging.getLogger(__name__)  # figures for docs/web.md: pytest --log-cli-level=INFO
 
 PIXELS = 0.5
 SCORE = 1e-3
@@ -38,7 +42,7 @@ def require_equal(found: Faces, wanted: Faces) -> None:
             "landmarks": np.abs(found.landmarks - wanted.landmarks).max(),
             "scores": np.abs(found.scores - wanted.scores).max(),
         }
-        print(len(wanted), "faces:", {name: f"{value:.1e}" for name, value in differences.items()})
+        log.info("%d faces, largest differences %s", len(wanted), differences)
         assert differences["boxes"] <= PIXELS
         assert differences["landmarks"] <= PIXELS
         assert differences["scores"] <= SCORE
@@ -108,8 +112,6 @@ def test_the_slider_changes_the_faces_without_the_network(
 
 
 def _with_score(detector: FaceDetector, score: float) -> Any:
-    from dataclasses import replace
-
     return replace(detector.options, score=score)
 
 
@@ -251,7 +253,7 @@ def test_every_control_is_reached_by_the_keyboard_and_has_a_name(open_page: Call
     for _ in range(12):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.localName"))
-    assert ["choose", "camera", "score", "input", "save", "json", "summary", "li"] == reached[:8]
+    assert reached[:8] == ["choose", "camera", "score", "input", "save", "json", "summary", "li"]
     snapshot = page.locator("body").aria_snapshot()
     for control in (
         'button "Choose a photo"',

@@ -108,7 +108,7 @@ def test_the_page_of_somebody_else_is_not_touched(
     weights: Path, runtime: tuple[Path, NpmPackage], tmp_path: Path
 ) -> None:
     (tmp_path / "index.html").write_text("mine")
-    with pytest.raises(ConfigError, match="holds an index.html that is no page of this program"):
+    with pytest.raises(ConfigError, match=r"holds an index\.html that is no page of this program"):
         write_page(weights, tmp_path, runtime=runtime[0], package=runtime[1], compared_on=SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
