@@ -21,7 +21,7 @@ prepare();
 
 function prepare() {
   at.score.min = settings.lowest_score;
-  at.score.max = 0.95;
+  at.score.max = Math.max(0.95, settings.score);
   at.score.value = settings.score;
   at["score-value"].textContent = settings.score.toFixed(2);
   at.about.textContent = settings.about;
@@ -56,7 +56,9 @@ function prepareDropping() {
     event.preventDefault(); // or the browser would leave the page for the photo
     mark(true);
   };
-  document.ondragleave = (event) => event.relatedTarget ?? mark(false);
+  document.ondragleave = (event) => {
+    if (!event.relatedTarget) mark(false); // it left the window, not only an element
+  };
   document.ondrop = (event) => {
     event.preventDefault();
     mark(false);
@@ -70,7 +72,7 @@ function prepareDropping() {
 function startDetector(on) {
   say(`Loading the detector (${(settings.runtimes[on].bytes / 1e6).toFixed(1)} MB, once) …`);
   const starting = Detector.start(settings, on);
-  starting.then(() => shown || say("Ready. Choose, drop or paste a photo."), explain);
+  starting.then(() => (shown ? render() : say("Ready. Choose, drop or paste a photo.")), explain);
   return starting;
 }
 
@@ -122,7 +124,7 @@ function stopCamera() {
 
 function showCameraState(words) {
   at.camera.textContent = words;
-  at.camera.setAttribute("aria-pressed", String(camera !== null));
+  at.camera.classList.toggle("main", camera !== null);
 }
 
 /** Puts a picture on the page, with everything that was found in it once that is known. */
