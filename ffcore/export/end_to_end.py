@@ -181,18 +181,8 @@ def _grid(level: int, stride: int, sizes: Sequence[int]) -> str:
         rest_{i} = Constant <value = int64 {{{stride - 1}}}> ()
         step_{i} = Constant <value = float {{{float(stride)!r}}}> ()
         sides_{i} = Constant <value = float[1, 1, {count}, 2] {{{sides}}}> ()
-        wide_{i} = Add(width, rest_{i})
-        columns_{i} = Div(wide_{i}, stride_{i})
-        high_{i} = Add(height, rest_{i})
-        rows_{i} = Div(high_{i}, stride_{i})
-        column_{i} = Range(zero, columns_{i}, one)
-        row_{i} = Range(zero, rows_{i}, one)
-        column_f_{i} = Cast <to = 1> (column_{i})
-        row_f_{i} = Cast <to = 1> (row_{i})
-        column_mid_{i} = Add(column_f_{i}, half)
-        row_mid_{i} = Add(row_f_{i}, half)
-        x_{i} = Mul(column_mid_{i}, step_{i})
-        y_{i} = Mul(row_mid_{i}, step_{i})
+        {_centres(i, side="width", cells="columns", named="x")}
+        {_centres(i, side="height", cells="rows", named="y")}
         x_shape_{i} = Constant <value = int64[4] {{1, -1, 1, 1}}> ()
         y_shape_{i} = Constant <value = int64[4] {{-1, 1, 1, 1}}> ()
         x4_{i} = Reshape(x_{i}, x_shape_{i})
@@ -210,3 +200,15 @@ def _grid(level: int, stride: int, sizes: Sequence[int]) -> str:
         grid_{i} = Concat <axis = 3> (xs_{i}, ys_{i}, all_sides_{i})
         flat_{i} = Constant <value = int64[2] {{-1, 4}}> ()
         anchors_{i} = Reshape(grid_{i}, flat_{i})"""
+
+
+def _centres(level: int, *, side: str, cells: str, named: str) -> str:
+    """Along one side of the image: how many cells a level has, and where their centres are, in pixels."""
+    i = level
+    return f"""
+        whole_{side}_{i} = Add({side}, rest_{i})
+        {cells}_{i} = Div(whole_{side}_{i}, stride_{i})
+        number_{named}_{i} = Range(zero, {cells}_{i}, one)
+        cell_{named}_{i} = Cast <to = 1> (number_{named}_{i})
+        middle_{named}_{i} = Add(cell_{named}_{i}, half)
+        {named}_{i} = Mul(middle_{named}_{i}, step_{i})"""

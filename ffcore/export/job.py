@@ -9,9 +9,8 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from ffcore.detection.loading import weights_file
+from ffcore.detection.loading import tensors_file
 from ffcore.detection.options import DetectorOptions
-from ffcore.detection.shipped import SHIPPED
 from ffcore.errors import ConfigError, ExportError, did_you_mean
 from ffcore.export.end_to_end import add_pre_and_postprocessing
 from ffcore.export.end_to_end_parity import FaceDifference, require_same_faces
@@ -148,7 +147,7 @@ def export(
         raise ConfigError(f"{path}: name the file .safetensors, or nobody will know it as such")
     if kind == "pth" and path.suffix not in (".pth", ".pt"):
         raise ConfigError(f"{path}: name the file .pth, or nobody will know it as such")
-    weights = torch_weights(source)
+    weights = tensors_file(source)
     if path.exists() and path.samefile(weights):
         raise ConfigError(f"{path}: is the source of the export; give another name")
     checkpoint = read_checkpoint(weights)
@@ -185,20 +184,6 @@ def _add_steps(
     with replacing(part) as whole:
         add_pre_and_postprocessing(part, whole, options=options)
         return require_same_faces(part, whole, options=options, cases=singles, name=name)
-
-
-def torch_weights(source: str | Path) -> Path:
-    """The file that torch can read: a name stands for the tensors of the shipped pair, not for its graph.
-
-    Args:
-        source: A file, or the name of weights that come with the package.
-
-    Raises:
-        CheckpointError: A path that leads to no file.
-        UnknownModelError: No such name, or no weights of it.
-    """
-    path = weights_file(source)
-    return next((shipped.tensors for shipped in SHIPPED.values() if path == shipped.onnx), path)
 
 
 def _format(path: Path, wanted: Format | None) -> Format:

@@ -13,7 +13,7 @@ import torch
 
 from ffcore._version import __version__
 from ffcore.config.settings import apply_settings
-from ffcore.detection.shipped import tensors_file
+from ffcore.detection.loading import tensors_file
 from ffcore.distributed import Processes
 from ffcore.errors import ConfigError, InputError, MissingDependencyError
 from ffcore.events import OnEvent, ignore

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ffcore._version import __version__
-from ffcore.errors import CheckpointError, ConfigError, UnknownModelError
-from ffcore.export.job import Format, export, torch_weights
+from ffcore.errors import CheckpointError, ConfigError
+from ffcore.export.job import Format, export
 from ffcore.export.parity import EXACT, Case, ParityError
 from ffcore.export.torch_programs import FACTS_FILE
 from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
@@ -121,11 +121,7 @@ def test_the_source_is_never_replaced(weights: Path) -> None:
         export(weights, weights)
 
 
-def test_a_name_means_the_tensors_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert torch_weights("v2").name == torch_weights("v2.onnx").name == "v2.safetensors"
-    with pytest.raises(UnknownModelError):
-        torch_weights("v3")
+def test_a_graph_is_no_source(tmp_path: Path) -> None:
     (tmp_path / "v2.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
-    with pytest.raises(CheckpointError):
-        export("v2.onnx", tmp_path / "new.onnx")
+    with pytest.raises(CheckpointError, match="is an ONNX file"):
+        export(tmp_path / "v2.onnx", tmp_path / "new.onnx")
