@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": FIRST | {"models"},
     "losses": FIRST | {"models", "losses"},
     "data": FIRST | {"data", "losses", "models"},
-    "export": FIRST | {"models", "export", "detection"},
+    "export": FIRST | {"models", "export", "detection", "evaluation", "benchmark"},
     "detection": FIRST | {"models", "detection"},
     "training": FIRST | {"models", "losses", "data", "detection", "evaluation", "training"},
     "distillation": FIRST | {"models", "losses", "data", "detection", "export", "training", "distillation"},

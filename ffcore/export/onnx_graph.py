@@ -18,6 +18,7 @@ from ffcore.detection.facts import PREFIX, DetectorFacts
 from ffcore.errors import ConfigError, ExportError
 from ffcore.export.deform_conv import deform_conv_operator, onnx_deform_conv2d
 from ffcore.files import replacing
+from ffcore.models.blocks.deform_conv import DeformConvOperator
 from ffcore.models.featherface import FeatherFace
 from ffcore.models.variants import variant_name
 
@@ -51,6 +52,7 @@ def export_onnx(
     *,
     size: tuple[int, int] | None = None,
     facts: Mapping[str, str] | None = None,
+    deform_conv: DeformConvOperator = onnx_deform_conv2d,
 ) -> None:
     """Writes a network as ONNX.
 
@@ -63,6 +65,7 @@ def export_onnx(
         path: The file; whole or not at all, never with a second file for the weights.
         size: Height and width to fix together with a batch of 1; None leaves all three open.
         facts: More metadata, all of it text.
+        deform_conv: What deformable convolutions become.
 
     Raises:
         ConfigError: The size is not positive.
@@ -73,7 +76,7 @@ def export_onnx(
     training = network.training
     try:
         network.eval()
-        with deform_conv_operator(network, onnx_deform_conv2d), torch.no_grad(), quiet():
+        with deform_conv_operator(network, deform_conv), torch.no_grad(), quiet():
             program = torch.onnx.export(
                 WithProbabilities(network).eval(),
                 (example,),

@@ -182,7 +182,11 @@ def first_network(config: RunConfig, *, backbone: Path | None = None) -> Feather
     if model.weights is not None:
         given = load_network(tensors_file(model.weights))
         if given.config != settings:
-            raise ConfigError(f"{model.weights}: holds another network than {model.name} with its settings")
+            theirs, ours = given.config.to_dict(), settings.to_dict()
+            apart = ", ".join(f"{key}={theirs[key]}" for key in theirs if theirs[key] != ours[key])
+            raise ConfigError(
+                f"{model.weights}: holds another network than {model.name} with its settings; it has {apart}"
+            )
         network.load_state_dict(given.state_dict())
     return network
 
