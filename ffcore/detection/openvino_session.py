@@ -82,4 +82,4 @@ def _metadata(model: Any) -> dict[str, str]:
     if not model.has_rt_info("framework"):
         return {}
     entries = model.get_rt_info("framework").value
-    return {key: str(entry.value) for key, entry in entries.items()}
+    return {key: str(getattr(entry, "value", entry)) for key, entry in entries.items()}

@@ -21,7 +21,9 @@ from ffcore.events import OnEvent, ignore
 from ffcore.export.face_agreement import agreement, detect_all, faces_as_truth
 from ffcore.export.int8 import (
     SCORE,
+    SHARE,
     LayerGroup,
+    choose_groups,
     layer_groups,
     measure_groups,
     set_metadata,
@@ -122,8 +124,8 @@ def quantise(
 ) -> Quantised:
     """Replaces a float graph by its int8 form, unless that loses too much.
 
-    Two of three photos are learnt from; what each group of layers costs is measured on the others. Groups
-    that cost too much stay in float.
+    Two of three photos are learnt from; what each group of layers costs is measured on the others. Those that
+    cost most stay in float.
 
     Args:
         path: The graph in float32, as `ffcore.export.export_onnx` writes it.
@@ -146,9 +148,10 @@ def quantise(
     faces = detect_all(path, shown, score=SCORE)
     truth = faces_as_truth(faces)
     before = agreement(truth, faces)
-    groups = measure_groups(
+    measured = measure_groups(
         path, groups=layer_groups(onnx.load(path)), ranges=ranges, photos=shown, truth=truth, before=before
     )
+    groups = choose_groups(measured, SHARE * options.max_drop)
     nodes = [node for group in groups if group.quantised for node in group.nodes]
     if not nodes:
         raise ExportError(f"{name}: no group of its layers bears int8; nothing was written. Use float16")
