@@ -59,9 +59,9 @@ def load_backend(
 
         return OnnxRuntimeBackend(path, device=device, threads=threads)
     if chosen == "openvino":
-        from ffcore.detection.openvino_backend import OpenVinoBackend
+        from ffcore.detection.graph_backend import GraphBackend
 
-        return OpenVinoBackend(path, device=device, threads=threads)
+        return GraphBackend(open_session(path, chosen, device=device, threads=threads), path)
     if importlib.util.find_spec("torch") is None:
         raise MissingDependencyError(
             f"{path}: torch is needed for this kind of file; pip install 'featherface[train]', or export it "

@@ -97,7 +97,7 @@ def _before(facts: DetectorFacts, sides: Sequence[int | str]) -> str:
 
 
 def _after(facts: DetectorFacts, options: DetectorOptions) -> str:
-    """From what the network gives to faces."""
+    """From what the network gives to faces; the centre of a box is coded as its five points are."""
     levels = zip(facts.anchors.strides, facts.anchors.min_sizes, strict=True)
     grids = "".join(_grid(level, stride, sizes) for level, (stride, sizes) in enumerate(levels))
     tables = ", ".join(f"anchors_{level}" for level in range(len(facts.anchors.strides)))
@@ -111,7 +111,7 @@ def _after(facts: DetectorFacts, options: DetectorOptions) -> str:
         int64[1] all = {{-1}},
         int64[1] kept_from = {{2}}, int64[1] kept_to = {{3}},
         int64[2] axis01 = {{0, 1}}, int64[2] halves = {{2, 2}}, float half = {{0.5}},
-        int64[3] points = {{-1, 5, 2}}, int64[2] pairs = {{1, 5}},
+        int64[3] points = {{-1, 5, 2}}, int64[2] six = {{1, 6}}, int64[2] centre_and_points = {{2, 10}},
         float v_centre = {{{centre!r}}}, float v_size = {{{size!r}}},
         float least = {{{options.score!r}}}, float overlap = {{{options.nms!r}}},
         int64[1] candidates = {{{options.candidates}}}, int64 most = {{{options.max_faces}}},
@@ -145,18 +145,16 @@ def _after(facts: DetectorFacts, options: DetectorOptions) -> str:
         ratio = Exp(size_scaled)
         sides = Mul(anchor_size, ratio)
         half_sides = Mul(sides, half)
-        centre_scaled = Mul(centre_offset, v_centre)
-        shift = Mul(centre_scaled, anchor_size)
-        centres = Add(anchor_centre, shift)
+        six_offsets = Concat <axis = 1> (centre_offset, point_offsets)
+        six_scaled = Mul(six_offsets, v_centre)
+        six_sizes = Tile(anchor_size, six)
+        six_centres = Tile(anchor_centre, six)
+        six_shifts = Mul(six_scaled, six_sizes)
+        six_points = Add(six_centres, six_shifts)
+        centres, points_flat = Split <axis = 1> (six_points, centre_and_points)
         corner = Sub(centres, half_sides)
         opposite = Add(corner, sides)
         decoded = Concat <axis = 1> (corner, opposite)
-
-        points_scaled = Mul(point_offsets, v_centre)
-        sizes_five = Tile(anchor_size, pairs)
-        centres_five = Tile(anchor_centre, pairs)
-        points_shift = Mul(points_scaled, sizes_five)
-        points_flat = Add(centres_five, points_shift)
 
         closed = Add(decoded, last_pixel)
         nms_boxes = Unsqueeze(closed, axis0)
