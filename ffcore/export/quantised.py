@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from ffcore.benchmark import BenchmarkOptions, benchmark
 from ffcore.detection.facts import PREFIX
@@ -20,7 +22,6 @@ from ffcore.evaluation.protocols import protocol
 from ffcore.events import OnEvent, ignore
 from ffcore.export.face_agreement import agreement, detect_all, faces_as_truth
 from ffcore.export.int8 import (
-    SCORE,
     SHARE,
     LayerGroup,
     choose_groups,
@@ -33,6 +34,9 @@ from ffcore.export.int8 import (
 from ffcore.export.options import Int8Options, Labels
 from ffcore.export.photos import shrunk_photos, spread_photos
 from ffcore.files import replacing
+
+SCORE = 0.02
+"""Faces below this play no part in the comparison, as in the protocols."""
 
 _AGREEMENT = "agreement"
 
@@ -96,6 +100,11 @@ class Quantised:
     speed: Speed
     bytes_before: int
 
+    @property
+    def expected(self) -> float:
+        """Points of AP, 0..100, that the groups in int8 are together expected to cost."""
+        return sum(group.lost for group in self.groups if group.quantised)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
         return {
@@ -108,6 +117,7 @@ class Quantised:
                 }
                 for group in self.groups
             ],
+            "expected_drop": round(self.expected, 3),
             "accuracy": {**vars(self.accuracy), "drops": self.accuracy.drops},
             "speed": vars(self.speed),
             "bytes_before": self.bytes_before,
@@ -145,12 +155,7 @@ def quantise(
         raise InputError(f"{options.photos}: holds one photo; at least 2 are needed, better 100")
     ranges = value_ranges(path, shrunk_photos(learnt, size=size))
     shown = list(shrunk_photos(held_back, size=size))
-    faces = detect_all(path, shown, score=SCORE)
-    truth = faces_as_truth(faces)
-    before = agreement(truth, faces)
-    measured = measure_groups(
-        path, groups=layer_groups(onnx.load(path)), ranges=ranges, photos=shown, truth=truth, before=before
-    )
+    measured = measure_groups(path, groups=layer_groups(onnx.load(path)), ranges=ranges, photos=shown)
     groups = choose_groups(measured, SHARE * options.max_drop)
     nodes = [node for group in groups if group.quantised for node in group.nodes]
     if not nodes:
@@ -159,13 +164,7 @@ def quantise(
     with replacing(path) as changed:
         write_int8(path, changed, ranges=ranges, nodes=nodes)
         if options.labels is None:
-            after = agreement(truth, detect_all(changed, shown, score=SCORE))
-            accuracy = Accuracy(
-                {_AGREEMENT: before},
-                {_AGREEMENT: after},
-                truth="faces of the float network above 0.5, photos not learnt from",
-                photos=len(shown),
-            )
+            accuracy = _agreed((path, changed), shown)
         else:
             accuracy = _measured((path, changed), options.labels, options.threads, on_event)
         fallen = {subset: drop for subset, drop in accuracy.drops.items() if drop > options.max_drop}
@@ -178,6 +177,18 @@ def quantise(
         speed = _timed((path, changed), options, size)
         set_metadata(changed, changes=_facts(accuracy), without=f"{PREFIX}ap.")
     return Quantised(tuple(groups), accuracy, speed, bytes_before)
+
+
+def _agreed(files: Sequence[Path], photos: Sequence[NDArray[np.uint8]]) -> Accuracy:
+    """AP on photos without labels, where the float network says what is a face."""
+    before, after = (detect_all(file, photos, score=SCORE) for file in files)
+    truth = faces_as_truth(before)
+    return Accuracy(
+        {_AGREEMENT: agreement(truth, before)},
+        {_AGREEMENT: agreement(truth, after)},
+        truth="faces of the float network above 0.5, photos not learnt from",
+        photos=len(photos),
+    )
 
 
 def _measured(files: Sequence[Path], labels: Labels, threads: int, on_event: OnEvent) -> Accuracy:

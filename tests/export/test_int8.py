@@ -14,7 +14,7 @@ import ffcore.export.quantised as quantised
 from ffcore.detection import FaceDetector
 from ffcore.detection.shipped import SHIPPED
 from ffcore.errors import ConfigError, ExportError, InputError
-from ffcore.export.int8 import LayerGroup, choose_groups, layer_groups
+from ffcore.export.int8 import LayerGroup, changed_variance, choose_groups, layer_groups, measure_groups
 from ffcore.export.options import Int8Options, Labels
 from ffcore.export.photos import spread_photos
 from ffcore.export.quantised import Accuracy, Quantised, quantise
@@ -113,6 +113,28 @@ def test_the_groups_that_lose_least_are_quantised_as_far_as_the_budget_goes() ->
         assert {group.name for group in found if group.quantised} == set(names)
 
 
+def test_the_change_that_counts_is_that_of_anchors_that_either_notices() -> None:
+    before = [np.array([0.9, 0.01, 0.5], np.float32), np.array([0.0], np.float32)]
+    after = [np.array([0.92, 0.04, 0.5], np.float32), np.array([0.06], np.float32)]
+    assert changed_variance(before, after) == pytest.approx((2**2 + 0 + 6**2) / 3, rel=1e-4)
+    assert changed_variance(before, before) == 0
+    assert changed_variance(before[1:], before[1:]) == 0
+
+
+def test_what_is_quantised_is_what_is_expected_to_cost(made: tuple[Path, Quantised]) -> None:
+    found = made[1]
+    assert found.expected == pytest.approx(sum(group.lost for group in found.groups if group.quantised))
+    assert 0 < found.expected <= 10  # half of what may be lost
+    stage1 = sum(group.lost for group in found.groups if "stage1" in group.name)
+    assert stage1 > sum(group.lost for group in found.groups if "stage1" not in group.name)
+
+
+def test_photos_without_a_face_say_nothing(whole: Path) -> None:
+    grey = [np.full((64, 64, 3), 127, np.uint8)]
+    with pytest.raises(InputError, match="finds no face"):
+        measure_groups(whole, groups=[], ranges=None, photos=grey)
+
+
 def test_it_is_measured_and_the_file_carries_its_own_figures(made: tuple[Path, Quantised]) -> None:
     path, found = made
     assert found.accuracy.photos == 2
@@ -135,13 +157,8 @@ def test_without_labels_the_float_network_is_the_truth_and_a_loss_is_refused(
 ) -> None:
     path = Path(shutil.copy(whole, tmp_path / "v2.onnx"))
     before = path.read_bytes()
-    seen: list[float] = []
-
-    def found_worse(truth: object, faces: object) -> float:
-        seen.append(1.0 if len(seen) == 0 else 0.9)
-        return seen[-1]
-
-    monkeypatch.setattr(quantised, "agreement", found_worse)
+    scores = iter([1.0, 0.9])
+    monkeypatch.setattr(quantised, "agreement", lambda *_: next(scores))
     monkeypatch.setattr(quantised, "measure_groups", lambda *_, **given: given["groups"][-1:])
     options = Int8Options(photos=PHOTOS, rounds=1)
     with pytest.raises(
