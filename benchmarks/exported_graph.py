@@ -24,8 +24,8 @@ import numpy as np
 import onnxruntime
 
 from ffcore.benchmark.machine import describe_machine
-from ffcore.detection.onnxruntime_backend import _open
-from ffcore.export.job import torch_weights
+from ffcore.detection.loading import tensors_file
+from ffcore.detection.onnxruntime_session import OnnxRuntimeSession
 from ffcore.export.onnx_graph import export_onnx
 from ffcore.models.weights import load_network
 
@@ -46,7 +46,7 @@ def main() -> None:
     clock = time.perf_counter if options.wall else time.thread_time
 
     with tempfile.TemporaryDirectory() as folder:
-        network = load_network(torch_weights(options.model))
+        network = load_network(tensors_file(options.model))
         files = {form: Path(folder) / f"{form}.onnx" for form in ("fast", "plain")}
         for form, file in files.items():
             export_onnx(network, file, form=form)  # type: ignore[arg-type]
@@ -78,10 +78,10 @@ def main() -> None:
 
 
 def _run(file: Path, size: int) -> Callable[[], object]:
-    session = _open(file, ["CPUExecutionProvider"], 1)
-    name = session.get_inputs()[0].name
+    session = OnnxRuntimeSession(file, device="cpu", threads=1)
+    name = session.inputs[0].name
     pixels = np.random.default_rng(0).normal(0, 60, (1, 3, size, size)).astype(np.float32)
-    return lambda: session.run(None, {name: pixels})
+    return lambda: session.run({name: pixels})
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from toy_faces import SIDE, write_photos
 
 from ffcore import Layer, StepDone, Validated, distill, resolve_distillation
-from ffcore.detection.shipped import tensors_file
+from ffcore.detection.loading import tensors_file
 from ffcore.distillation.job import TeacherScored
 from ffcore.events import Event
 

@@ -132,6 +132,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"choose one of {', '.join(names)}"
 
 
+def one_line(error: BaseException, *, limit: int = 200) -> str:
+    """What an error of another library says, as a part of one line of ours.
+
+    Args:
+        error: Its text may have many lines, or none.
+        limit: Longer texts are cut, characters.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else f"{text[:limit]} ..."
+
+
 def _restored(kind: type[FeatherFaceError], args: tuple[Any, ...], state: dict[str, Any]) -> FeatherFaceError:
     error = kind.__new__(kind)
     error.args = args

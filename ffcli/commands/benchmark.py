@@ -22,8 +22,10 @@ def benchmark(
         typer.Option("--onnx", help="Any other ONNX file; only its network is timed. Repeat it."),
     ] = None,
     backend: Annotated[
-        Literal["onnxruntime", "torch"] | None,
-        typer.Option(help="What must run every --model; by default what fits the file."),
+        Literal["onnxruntime", "openvino", "torch"] | None,
+        typer.Option(
+            help="What must run every --model (openvino: every --onnx too); by default what fits the file."
+        ),
     ] = None,
     size: Annotated[str, typer.Option(help="Input of the networks: 640, or HEIGHTxWIDTH.")] = "640",
     batch: Annotated[int, typer.Option(min=1, help="Photos in one run.")] = 1,

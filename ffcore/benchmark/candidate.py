@@ -117,7 +117,7 @@ def load_engine(backend: str) -> None:
             importlib.import_module("ffcore.detection.torch_backend")
             importlib.import_module("ffcore.models.weights")
         else:
-            importlib.import_module("ffcore.detection.onnxruntime_backend")
+            importlib.import_module(f"ffcore.detection.{backend}_session")
     except ImportError as error:
         raise MissingDependencyError(f"{backend} cannot be loaded: {error}") from error
 

@@ -14,6 +14,7 @@ from ffcore.benchmark.options import BenchmarkOptions
 from ffcore.benchmark.stopwatch import NetworkStopwatch
 from ffcore.detection import FaceDetector
 from ffcore.detection.facts import PREFIX
+from ffcore.detection.graph_backend import GraphBackend
 from ffcore.detection.loading import load_backend
 from ffcore.detection.views import views
 from ffcore.errors import ConfigError
@@ -42,22 +43,23 @@ class DetectorCandidate:
         fixed = loaded.input_size
         if fixed is not None and fixed != self.size:
             raise ConfigError(f"{path}: only takes inputs of {fixed[0]}x{fixed[1]}; give that as size")
-        session = getattr(loaded, "_session", None)  # torch has none
         self.backend = loaded.name
-        self.device = loaded.device if session is None else session.get_providers()[0]
-        self._watch = NetworkStopwatch(loaded)
         recommended = FaceDetector(loaded).options
         self._detector = FaceDetector(loaded, replace(recommended, size=self.size, batch=self.batch))
-        if session is None:
+        if isinstance(loaded, GraphBackend):
+            batch = loaded.fixed_batch
+            # the file would run several times, and the stopwatch would see the last only
+            if batch is not None and batch != self.batch:
+                raise ConfigError(f"{path}: only takes batches of {batch}; give that as batch")
+            self.device, self.facts = loaded.provider, dict(loaded.metadata)
+            self._watch = NetworkStopwatch()
+        else:
             from ffcore.models.weights import read_checkpoint
 
+            self.device = loaded.device
             self.facts = {f"{PREFIX}{key}": text for key, text in read_checkpoint(path).facts.items()}
-        else:
-            batch = session.get_inputs()[0].shape[0]
-            # the file would run several times, and the stopwatch would see the last only
-            if isinstance(batch, int) and batch != self.batch:
-                raise ConfigError(f"{path}: only takes batches of {batch}; give that as batch")
-            self.facts = dict(session.get_modelmeta().custom_metadata_map)
+            self._watch = NetworkStopwatch(loaded.device)
+        loaded.around_network = self._watch.around_network
 
     def round(self, photo: Path) -> Sample:
         """Each part in turn, and then all at once, as a user calls it."""

@@ -18,8 +18,7 @@ from ffcore.benchmark.memory import measure_memory
 from ffcore.benchmark.options import BenchmarkOptions
 from ffcore.benchmark.picture import write_picture
 from ffcore.benchmark.result import BenchmarkResult, Measurement, Memory, Stages, Timing
-from ffcore.detection.loading import weights_file
-from ffcore.detection.shipped import SHIPPED
+from ffcore.detection.loading import tensors_file, weights_file
 from ffcore.errors import ConfigError, ModelError
 from ffcore.events import Advanced, Noticed, OnEvent, Started, ignore
 from ffcore.images import read_image
@@ -59,7 +58,8 @@ def benchmark(
     if not models and not networks:
         raise ConfigError("name at least one detector or one ONNX file to measure")
     files: list[tuple[Path, Literal["detector", "network"]]] = []
-    files += [(_file(model, options), "detector") for model in models]
+    find = tensors_file if options.backend == "torch" else weights_file
+    files += [(find(model), "detector") for model in models]
     files += [(Path(network), "network") for network in networks]
     with ExitStack() as stack:
         photo = options.photo
@@ -85,13 +85,6 @@ def benchmark(
         photo="generated" if options.photo is None else str(options.photo),
         photo_size=(height, width),
     )
-
-
-def _file(model: str | Path, options: BenchmarkOptions) -> Path:
-    """The file that is meant; of shipped weights the one that the backend can run."""
-    if options.backend == "torch" and str(model) in SHIPPED and not Path(model).is_file():
-        return SHIPPED[str(model)].tensors
-    return weights_file(model)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Machine:
 def describe_machine() -> Machine:
     """The machine that this process runs on; libraries are named that are loaded by now."""
     versions = {"python": platform.python_version(), "numpy": np.__version__, "opencv": cv2.__version__}
-    for name in ("onnxruntime", "torch"):
+    for name in ("onnxruntime", "openvino", "torch"):
         if name in sys.modules:
             versions[name] = library_version(name)
     return Machine(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,20 +14,12 @@ from numpy.typing import NDArray
 
 from ffcore.benchmark.candidate import Sample
 from ffcore.benchmark.options import BenchmarkOptions
-
-# The settings of the detector's own sessions: with others the comparison would be unfair, and a copy of them
-# would drift.
-from ffcore.detection.onnxruntime_backend import _QUIET, _line, _open, _providers
-from ffcore.errors import CheckpointError, ConfigError, MissingDependencyError
+from ffcore.detection.loading import open_session
+from ffcore.errors import CheckpointError, one_line
 from ffcore.geometry.resize import ResizePolicy
 from ffcore.images import read_image
 
-_TYPES: dict[str, type[np.generic]] = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(double)": np.float64,
-    "tensor(uint8)": np.uint8,
-}
+_TYPES = ("float32", "float16", "float64", "uint8")
 _CHANNELS = (1, 3)
 
 
@@ -59,28 +52,21 @@ class NetworkCandidate:
 
     Raises:
         CheckpointError: It is no ONNX file, its input is not for images, or it does not run.
-        ConfigError: Another backend was asked for.
-        MissingDependencyError: The device is not there.
+        ConfigError: The backend that was asked for runs no ONNX files.
+        MissingDependencyError: The backend or the device is not there.
     """
 
     kind: Literal["network"] = "network"
-    backend = "onnxruntime"
 
     def __init__(self, path: Path, options: BenchmarkOptions) -> None:
-        if options.backend == "torch":
-            raise ConfigError(f"{path}: torch cannot run an ONNX file; leave out backend")
         self.path = path
         if not path.is_file():
             raise CheckpointError(path, "there is no such file")
-        wanted = _providers(options.device)
-        self._session = _open(path, wanted, options.threads)
-        self.device = self._session.get_providers()[0]
-        if options.device != "auto" and self.device != wanted[0]:
-            raise MissingDependencyError(
-                f"{wanted[0]} is installed but does not start; ONNX Runtime fell back to {self.device}"
-            )
-        self.facts = dict(self._session.get_modelmeta().custom_metadata_map)
-        inputs = self._session.get_inputs()
+        # with the settings of the detector's own sessions, or the comparison would be unfair
+        self._session = open_session(path, options.backend, device=options.device, threads=options.threads)
+        self.backend, self.device = self._session.library, self._session.provider
+        self.facts = dict(self._session.metadata)
+        inputs = self._session.inputs
         if len(inputs) != 1:
             raise CheckpointError(path, f"has {len(inputs)} inputs; only networks with one can be timed")
         self._input = inputs[0]
@@ -92,13 +78,13 @@ class NetworkCandidate:
         if layout is None:
             raise CheckpointError(
                 path,
-                f"its input {self._input.name} {self._input.shape} is not for images: (batch, 3, height, "
-                "width), (batch, height, width, 3) and (height, width, 3) can be timed",
+                f"its input {self._input.name} {list(self._input.shape)} is not for images: (batch, 3, "
+                "height, width), (batch, height, width, 3) and (height, width, 3) can be timed",
             )
         self._layout = layout
         self.batch, self.size = layout.batch, layout.size
         self._photo: Path | None = None
-        self._pixels = np.zeros(layout.shape, _TYPES[self._input.type])
+        self._pixels = np.zeros(layout.shape, self._input.type)
         self._try()
 
     def round(self, photo: Path) -> Sample:
@@ -112,19 +98,15 @@ class NetworkCandidate:
 
     def run(self) -> None:
         """One forward pass."""
-        import onnxruntime
-
-        quiet = onnxruntime.RunOptions()
-        quiet.log_severity_level = _QUIET
-        self._session.run(None, {self._input.name: self._pixels}, quiet)
+        self._session.run({self._input.name: self._pixels})
 
     def _try(self) -> None:
         try:
             self.run()
-        except Exception as error:  # ONNX Runtime's exceptions have no common base below this
+        except Exception as error:  # runtimes have no family of errors in common
             shape = "×".join(map(str, self._layout.shape))
             raise CheckpointError(
-                self.path, f"does not run on an input of {shape}, try another size: {_line(error)}"
+                self.path, f"does not run on an input of {shape}, try another size: {one_line(error)}"
             ) from error
 
     def _filled(self, photo: Path) -> NDArray[Any]:
@@ -139,11 +121,13 @@ class NetworkCandidate:
         return np.ascontiguousarray(np.broadcast_to(pixels, layout.shape))
 
 
-def input_layout(shape: list[int | str | None], *, batch: int, size: tuple[int, int]) -> InputLayout | None:
+def input_layout(
+    shape: Sequence[int | str | None], *, batch: int, size: tuple[int, int]
+) -> InputLayout | None:
     """The input that a file describes, with its open dimensions filled in.
 
     Args:
-        shape: As ONNX Runtime tells it: a number where a dimension is fixed, otherwise a name or None.
+        shape: As the session tells it: a number where a dimension is fixed, otherwise a name or None.
         batch: For an open batch.
         size: For open height and width, pixels.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
+from ffcore.detection.loading import Library
 from ffcore.detection.options import LARGEST_INPUT
 from ffcore.errors import ConfigError
 
@@ -26,8 +27,9 @@ class BenchmarkOptions:
     """Of the CPU, for the networks, for decoding and for resizing."""
     device: str = "cpu"
     """As `ffcore.detection.FaceDetector.load` takes it."""
-    backend: Literal["onnxruntime", "torch"] | None = None
-    """What must run the detectors; None takes what fits each file."""
+    backend: Library | None = None
+    """What must run the detectors, and the other networks too where it runs ONNX files; None takes what fits
+    each file."""
     rounds: int = 30
     """In each of them every candidate runs once."""
     warmup: int = 3
@@ -38,8 +40,8 @@ class BenchmarkOptions:
     """Whether memory is measured too, in one more process for each candidate."""
 
     def __post_init__(self) -> None:
-        if self.backend not in (None, "onnxruntime", "torch"):
-            raise ConfigError(f"backend = {self.backend!r}: choose one of onnxruntime, torch")
+        if self.backend not in (None, *get_args(Library)):
+            raise ConfigError(f"backend = {self.backend!r}: choose one of {', '.join(get_args(Library))}")
         if min(self.size) < 1:
             raise ConfigError(f"size = {self.size}: height and width of at least 1 pixel are needed")
         if self.batch * self.size[0] * self.size[1] > LARGEST_INPUT:

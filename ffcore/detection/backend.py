@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ffcore.detection.facts import DetectorFacts
+
+AroundNetwork: TypeAlias = Callable[[], AbstractContextManager[object]]
+"""Backends that can be measured have an attribute ``around_network`` of this kind, `contextlib.nullcontext`
+unless somebody puts something else there: what it gives is entered for every forward pass, and for nothing
+else of a run."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffcore.detection.backend import Backend, RawOutputs
-from ffcore.detection.loading import load_backend
+from ffcore.detection.loading import Library, load_backend
 from ffcore.detection.options import DetectorOptions
 from ffcore.detection.postprocess import postprocess
 from ffcore.detection.views import View, views
@@ -124,7 +124,7 @@ class FaceDetector:
         cls,
         source: str | Path,
         *,
-        backend: Literal["onnxruntime", "torch"] | None = None,
+        backend: Library | None = None,
         device: str = "auto",
         threads: int | None = None,
         **settings: Unpack[DetectorSettings],

@@ -47,18 +47,3 @@ def shipped_weights(name: str) -> ShippedWeights:
 def shipped_file(name: str) -> Path | None:
     """The file that comes with the package under this very name, such as ``v2.onnx``; None for any other."""
     return next((path for weights in SHIPPED.values() for path in weights if path.name == name), None)
-
-
-def tensors_file(source: str | Path) -> Path:
-    """The file of weights to train from: a path as it is, or what comes with the package.
-
-    Args:
-        source: A path; the name of a network, or ``v2.safetensors`` where no such file lies.
-    """
-    name = str(source)
-    if not Path(source).exists():
-        if name in SHIPPED:
-            return SHIPPED[name].tensors
-        if shipped := shipped_file(name):
-            return shipped
-    return Path(source)

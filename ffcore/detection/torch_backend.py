@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ffcore.detection.backend import RawOutputs
+from ffcore.detection.backend import AroundNetwork, RawOutputs
 from ffcore.detection.facts import DetectorFacts
 from ffcore.errors import ConfigError, MissingDependencyError, ModelError
 
@@ -35,6 +36,7 @@ class TorchBackend:
 
     name = "torch"
     input_size: tuple[int, int] | None = None
+    around_network: AroundNetwork = nullcontext
 
     def __init__(
         self,
@@ -89,7 +91,8 @@ class TorchBackend:
                 0, 3, 1, 2
             )
             try:
-                boxes, logits, landmarks = self._network(images)
+                with self.around_network():
+                    boxes, logits, landmarks = self._network(images)
             except RuntimeError as error:  # out of memory, mostly
                 shape = " x ".join(map(str, batch.shape[:3]))
                 reason = str(error).splitlines()[0]

@@ -97,7 +97,7 @@ def _before(facts: DetectorFacts, sides: Sequence[int | str]) -> str:
 
 
 def _after(facts: DetectorFacts, options: DetectorOptions) -> str:
-    """From what the network gives to faces."""
+    """From what the network gives to faces; the centre of a box is coded as its five points are."""
     levels = zip(facts.anchors.strides, facts.anchors.min_sizes, strict=True)
     grids = "".join(_grid(level, stride, sizes) for level, (stride, sizes) in enumerate(levels))
     tables = ", ".join(f"anchors_{level}" for level in range(len(facts.anchors.strides)))
@@ -111,7 +111,7 @@ def _after(facts: DetectorFacts, options: DetectorOptions) -> str:
         int64[1] all = {{-1}},
         int64[1] kept_from = {{2}}, int64[1] kept_to = {{3}},
         int64[2] axis01 = {{0, 1}}, int64[2] halves = {{2, 2}}, float half = {{0.5}},
-        int64[3] points = {{-1, 5, 2}}, int64[2] pairs = {{1, 5}},
+        int64[3] points = {{-1, 5, 2}}, int64[2] six = {{1, 6}}, int64[2] centre_and_points = {{2, 10}},
         float v_centre = {{{centre!r}}}, float v_size = {{{size!r}}},
         float least = {{{options.score!r}}}, float overlap = {{{options.nms!r}}},
         int64[1] candidates = {{{options.candidates}}}, int64 most = {{{options.max_faces}}},
@@ -145,18 +145,16 @@ def _after(facts: DetectorFacts, options: DetectorOptions) -> str:
         ratio = Exp(size_scaled)
         sides = Mul(anchor_size, ratio)
         half_sides = Mul(sides, half)
-        centre_scaled = Mul(centre_offset, v_centre)
-        shift = Mul(centre_scaled, anchor_size)
-        centres = Add(anchor_centre, shift)
+        six_offsets = Concat <axis = 1> (centre_offset, point_offsets)
+        six_scaled = Mul(six_offsets, v_centre)
+        six_sizes = Tile(anchor_size, six)
+        six_centres = Tile(anchor_centre, six)
+        six_shifts = Mul(six_scaled, six_sizes)
+        six_points = Add(six_centres, six_shifts)
+        centres, points_flat = Split <axis = 1> (six_points, centre_and_points)
         corner = Sub(centres, half_sides)
         opposite = Add(corner, sides)
         decoded = Concat <axis = 1> (corner, opposite)
-
-        points_scaled = Mul(point_offsets, v_centre)
-        sizes_five = Tile(anchor_size, pairs)
-        centres_five = Tile(anchor_centre, pairs)
-        points_shift = Mul(points_scaled, sizes_five)
-        points_flat = Add(centres_five, points_shift)
 
         closed = Add(decoded, last_pixel)
         nms_boxes = Unsqueeze(closed, axis0)
@@ -181,18 +179,8 @@ def _grid(level: int, stride: int, sizes: Sequence[int]) -> str:
         rest_{i} = Constant <value = int64 {{{stride - 1}}}> ()
         step_{i} = Constant <value = float {{{float(stride)!r}}}> ()
         sides_{i} = Constant <value = float[1, 1, {count}, 2] {{{sides}}}> ()
-        wide_{i} = Add(width, rest_{i})
-        columns_{i} = Div(wide_{i}, stride_{i})
-        high_{i} = Add(height, rest_{i})
-        rows_{i} = Div(high_{i}, stride_{i})
-        column_{i} = Range(zero, columns_{i}, one)
-        row_{i} = Range(zero, rows_{i}, one)
-        column_f_{i} = Cast <to = 1> (column_{i})
-        row_f_{i} = Cast <to = 1> (row_{i})
-        column_mid_{i} = Add(column_f_{i}, half)
-        row_mid_{i} = Add(row_f_{i}, half)
-        x_{i} = Mul(column_mid_{i}, step_{i})
-        y_{i} = Mul(row_mid_{i}, step_{i})
+        {_centres(i, side="width", cells="columns", named="x")}
+        {_centres(i, side="height", cells="rows", named="y")}
         x_shape_{i} = Constant <value = int64[4] {{1, -1, 1, 1}}> ()
         y_shape_{i} = Constant <value = int64[4] {{-1, 1, 1, 1}}> ()
         x4_{i} = Reshape(x_{i}, x_shape_{i})
@@ -210,3 +198,15 @@ def _grid(level: int, stride: int, sizes: Sequence[int]) -> str:
         grid_{i} = Concat <axis = 3> (xs_{i}, ys_{i}, all_sides_{i})
         flat_{i} = Constant <value = int64[2] {{-1, 4}}> ()
         anchors_{i} = Reshape(grid_{i}, flat_{i})"""
+
+
+def _centres(level: int, *, side: str, cells: str, named: str) -> str:
+    """Along one side of the image: how many cells a level has, and where their centres are, in pixels."""
+    i = level
+    return f"""
+        whole_{side}_{i} = Add({side}, rest_{i})
+        {cells}_{i} = Div(whole_{side}_{i}, stride_{i})
+        number_{named}_{i} = Range(zero, {cells}_{i}, one)
+        cell_{named}_{i} = Cast <to = 1> (number_{named}_{i})
+        middle_{named}_{i} = Add(cell_{named}_{i}, half)
+        {named}_{i} = Mul(middle_{named}_{i}, step_{i})"""

@@ -11,7 +11,7 @@ import numpy as np
 from ffcore.detection.facts import DetectorFacts
 from ffcore.detection.options import DetectorOptions
 from ffcore.detection.postprocess import postprocess
-from ffcore.errors import ExportError
+from ffcore.errors import ExportError, one_line
 from ffcore.export.end_to_end import add_pre_and_postprocessing
 from ffcore.export.parity import Case, onnx_runner, pictures, planes
 from ffcore.faces import Faces
@@ -89,9 +89,8 @@ def require_same_faces(
             try:
                 boxes, scores, landmarks = run(picture[0])
             except Exception as error:  # the runtime's exceptions have no common base below this
-                reason = " ".join(str(error).split())[:200]
                 raise ExportError(
-                    f"{name}: the graph does not run ({reason}); nothing was written"
+                    f"{name}: the graph does not run ({one_line(error)}); nothing was written"
                 ) from error
             unmatched = count_unmatched(Faces(boxes=boxes, scores=scores, landmarks=landmarks), wanted)
             if unmatched > TIPPED * len(wanted):

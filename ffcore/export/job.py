@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 
-from ffcore.detection.loading import weights_file
+from ffcore.detection.facts import PREFIX
+from ffcore.detection.loading import tensors_file
 from ffcore.detection.options import DetectorOptions
-from ffcore.detection.shipped import SHIPPED
-from ffcore.errors import ConfigError, ExportError, did_you_mean
+from ffcore.errors import ConfigError, ExportError
+from ffcore.events import OnEvent, ignore
+from ffcore.export.deform_conv import grid_sample_deform_conv2d, onnx_deform_conv2d
 from ffcore.export.end_to_end import add_pre_and_postprocessing
 from ffcore.export.end_to_end_parity import FaceDifference, require_same_faces
+from ffcore.export.face_agreement import HALF, FaceAgreement, compare_faces, detect_all
+from ffcore.export.half import write_half
+from ffcore.export.int8 import set_metadata
 from ffcore.export.onnx_graph import export_onnx, metadata
+from ffcore.export.options import TENSOR_FORMATS, ExportOptions, Format, HalfOptions, Int8Options
 from ffcore.export.parity import (
     EXACT,
     Case,
@@ -26,6 +32,8 @@ from ffcore.export.parity import (
     onnx_runner,
     require_parity,
 )
+from ffcore.export.photos import shrunk_photos, spread_photos
+from ffcore.export.quantised import Quantised, quantise
 from ffcore.export.torch_programs import (
     program_runner,
     torchscript_runner,
@@ -34,22 +42,11 @@ from ffcore.export.torch_programs import (
 )
 from ffcore.files import replacing
 from ffcore.models.featherface import FeatherFace
+from ffcore.models.pruning import Pruned, prune
 from ffcore.models.published import published_names
 from ffcore.models.weights import Checkpoint, Layout, read_checkpoint, save_network
 
-Format = Literal["onnx", "torchscript", "pt2", "safetensors", "pth"]
-
-SUFFIXES: dict[str, Format] = {
-    ".onnx": "onnx",
-    ".torchscript": "torchscript",
-    ".ts": "torchscript",
-    ".pt2": "pt2",
-    ".safetensors": "safetensors",
-    ".pth": "pth",
-}
-"""The format that the name of a file stands for."""
-
-TENSOR_FORMATS = ("safetensors", "pth")
+_DEFORM_CONV = {"native": onnx_deform_conv2d, "gridsample": grid_sample_deform_conv2d}
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,13 @@ class Exported:
         format: Its format.
         network: Name of the network.
         size: Bytes.
-        differences: Case by case; empty for files of tensors, which are equal to the source bit for bit.
+        differences: Case by case, of the float32 graph; empty for files of tensors, which are equal to the
+            source bit for bit.
         tolerance: What was allowed.
         faces: For end-to-end graphs, image by image.
+        half: For float16, how the faces on photos compare with those of float32.
+        quantised: For int8, what it lost and gained.
+        pruned: For a pruned network, what was removed.
     """
 
     path: Path
@@ -73,6 +74,9 @@ class Exported:
     differences: tuple[Difference, ...]
     tolerance: Tolerance
     faces: tuple[FaceDifference, ...] = ()
+    half: FaceAgreement | None = None
+    quantised: Quantised | None = None
+    pruned: Pruned | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON knows it."""
@@ -103,6 +107,9 @@ class Exported:
                 }
                 for found in self.faces
             ],
+            "float16": self.half and {**vars(self.half), "tolerance": vars(HALF)},
+            "int8": self.quantised and self.quantised.to_dict(),
+            "pruned": self.pruned and vars(self.pruned),
         }
 
 
@@ -110,71 +117,93 @@ def export(
     source: str | Path,
     path: str | Path,
     *,
-    format: Format | None = None,  # noqa: A002  # the word of the command line
-    size: tuple[int, int] | None = None,
-    layout: Layout = "featherface",
-    end_to_end: DetectorOptions | None = None,
+    options: ExportOptions | None = None,
     compared_on: Iterable[Case] | None = None,
+    on_event: OnEvent = ignore,
 ) -> Exported:
     """Writes a network in another format, unless it computes something else there.
 
     Args:
         source: A file of weights (.pth, .safetensors), or the name of weights that come with the package.
         path: The file to write or to replace; whole or not at all.
-        format: None goes by the suffix of `path`.
-        size: Height and width to fix together with a batch of 1 (onnx, pt2); None leaves all three open.
-        layout: How tensors are named (pth).
-        end_to_end: Puts preprocessing, decoding and NMS with these thresholds into the graph (onnx); see
-            `ffcore.export.end_to_end`.
+        options: What to write; the defaults when None.
         compared_on: The cases of the comparison; `ffcore.export.parity.cases` by default.
+        on_event: Told about the progress of evaluations.
 
     Raises:
         ParityError: The export differs from its source; nothing was written.
-        ExportError: The exporter failed; nothing was written.
+        ExportError: The exporter failed, or a smaller type of numbers loses too much; nothing was written.
         ConfigError: Settings that do not go together.
         CheckpointError: The source cannot be read.
         UnknownModelError: There are no weights of that name.
-        InputError: The file cannot be written.
+        InputError: Photos or labels cannot be read, or the file cannot be written.
     """
-    path = Path(path)
-    kind = _format(path, format)
-    if size is not None and kind not in ("onnx", "pt2"):
-        raise ConfigError(f"{kind} files take every size; a static one is for onnx and pt2")
-    if end_to_end is not None and kind != "onnx":
-        raise ConfigError(f"an end-to-end graph is an onnx file, not {kind}")
-    if layout != "featherface" and kind != "pth":
-        raise ConfigError(f"the published layout is one of pth files, not of {kind}")
-    if kind == "safetensors" and path.suffix != ".safetensors":
-        raise ConfigError(f"{path}: name the file .safetensors, or nobody will know it as such")
-    if kind == "pth" and path.suffix not in (".pth", ".pt"):
-        raise ConfigError(f"{path}: name the file .pth, or nobody will know it as such")
-    weights = torch_weights(source)
+    path, options = Path(path), options or ExportOptions()
+    kind = options.format_of(path)
+    weights = tensors_file(source)
     if path.exists() and path.samefile(weights):
         raise ConfigError(f"{path}: is the source of the export; give another name")
     checkpoint = read_checkpoint(weights)
-    network = checkpoint.network()
     # which version wrote the source is not what the new file should say of itself
     facts = {key: value for key, value in checkpoint.facts.items() if key != "version"}
-    compared = tuple(compared_on if compared_on is not None else cases(size))
-    differences: tuple[Difference, ...] = ()
+    if kind in TENSOR_FORMATS:
+        return _export_tensors(checkpoint, path, kind, options=options, facts=facts)
+    network = checkpoint.network()
+    compared = tuple(compared_on if compared_on is not None else cases(options.size))
+    half: FaceAgreement | None = None
+    quantised: Quantised | None = None
     faces: tuple[FaceDifference, ...] = ()
     with replacing(path) as part:
-        if kind in TENSOR_FORMATS:
-            save_network(network, part, facts=facts, layout=layout)
-            _require_same_tensors(checkpoint, part, layout=layout, name=str(path))
-        else:
-            run = _write_program(kind, network, part, size=size, facts=facts)
-            differences = require_parity(
-                network,
-                run,
-                cases=compared,
-                tolerance=EXACT,
-                name=str(path),
+        run = _write_program(kind, network, part, options=options, facts=facts)
+        differences = require_parity(network, run, cases=compared, tolerance=EXACT, name=str(path))
+        if isinstance(options.precision, HalfOptions):
+            half = _halve(part, options.precision, size=options.size, name=str(path))
+        if isinstance(options.precision, Int8Options):
+            quantised = quantise(
+                part, options=options.precision, size=options.size, name=str(path), on_event=on_event
             )
-            if end_to_end is not None:
-                faces = _add_steps(part, end_to_end, compared=compared, name=str(path))
+        if options.end_to_end is not None:
+            faces = _add_steps(part, options.end_to_end, compared=compared, name=str(path))
         written = part.stat().st_size
-    return Exported(path, kind, checkpoint.name, written, differences, EXACT, faces)
+    return Exported(
+        path, kind, checkpoint.name, written, differences, EXACT, faces, half=half, quantised=quantised
+    )
+
+
+def _export_tensors(
+    checkpoint: Checkpoint, path: Path, kind: Format, *, options: ExportOptions, facts: dict[str, str]
+) -> Exported:
+    """Writes a file of tensors, pruned before if asked, and reads it back."""
+    network, pruned = checkpoint.network(), None
+    if options.prune is not None:
+        network, pruned = prune(network, options.prune)
+        # what was measured of the whole network is not true of a part of it
+        facts = {key: value for key, value in facts.items() if not key.startswith("ap.")}
+        facts["pruned"] = f"width {pruned.width_before} to {pruned.width_after}, not trained since"
+        checkpoint = Checkpoint(network.config, dict(network.state_dict()), facts, checkpoint.layout)
+    with replacing(path) as part:
+        save_network(network, part, facts=facts, layout=options.layout)
+        _require_same_tensors(checkpoint, part, layout=options.layout, name=str(path))
+        written = part.stat().st_size
+    return Exported(path, kind, checkpoint.name, written, (), EXACT, pruned=pruned)
+
+
+def _halve(part: Path, options: HalfOptions, *, size: tuple[int, int] | None, name: str) -> FaceAgreement:
+    """Replaces a graph by its float16 form, unless it moves faces too far."""
+    photos = list(shrunk_photos(spread_photos(options.photos, options.limit), size=size))
+    low = 0.3  # a face that was sure may have become a little less so
+    with replacing(part) as changed:
+        write_half(part, changed, half_io=options.half_io)
+        set_metadata(changed, changes={f"{PREFIX}precision": "float16"})
+        before, after = (detect_all(file, photos, score=low) for file in (part, changed))
+        found = compare_faces(before, after)
+        if not found.within(HALF):
+            raise ExportError(
+                f"{name}: float16 moves scores by {found.score:.1e} and boxes by {found.box:.1e} of their "
+                f"side ({HALF.score:g} and {HALF.box:g} allowed), and {found.lost} of {found.faces} faces "
+                "come or go; nothing was written"
+            )
+    return found
 
 
 def _add_steps(
@@ -187,42 +216,18 @@ def _add_steps(
         return require_same_faces(part, whole, options=options, cases=singles, name=name)
 
 
-def torch_weights(source: str | Path) -> Path:
-    """The file that torch can read: a name stands for the tensors of the shipped pair, not for its graph.
-
-    Args:
-        source: A file, or the name of weights that come with the package.
-
-    Raises:
-        CheckpointError: A path that leads to no file.
-        UnknownModelError: No such name, or no weights of it.
-    """
-    path = weights_file(source)
-    return next((shipped.tensors for shipped in SHIPPED.values() if path == shipped.onnx), path)
-
-
-def _format(path: Path, wanted: Format | None) -> Format:
-    if wanted is None:
-        if path.suffix.lower() not in SUFFIXES:
-            raise ConfigError(f"{path}: its name tells no format; give one of {', '.join(get_args(Format))}")
-        return SUFFIXES[path.suffix.lower()]
-    if wanted not in get_args(Format):
-        raise ConfigError(f"format = {wanted!r}: {did_you_mean(wanted, get_args(Format))}")
-    return wanted
-
-
 def _write_program(
-    kind: Format, network: FeatherFace, part: Path, *, size: tuple[int, int] | None, facts: dict[str, str]
+    kind: Format, network: FeatherFace, part: Path, *, options: ExportOptions, facts: dict[str, str]
 ) -> Runner:
     """Writes a file that computes, and gives what runs it as it lies on the disk."""
     if kind == "onnx":
-        export_onnx(network, part, size=size, facts=facts)
+        export_onnx(network, part, size=options.size, facts=facts, deform_conv=_DEFORM_CONV[options.deform])
         return onnx_runner(part.read_bytes())
-    known = {**metadata(network), **{f"featherface.{key}": value for key, value in facts.items()}}
+    known = {**metadata(network), **{f"{PREFIX}{key}": value for key, value in facts.items()}}
     if kind == "torchscript":
-        write_torchscript(network, part, size=size, facts=known)
+        write_torchscript(network, part, size=options.size, facts=known)
         return torchscript_runner(part)
-    write_program(network, part, size=size, facts=known)
+    write_program(network, part, size=options.size, facts=known)
     return program_runner(part)
 
 

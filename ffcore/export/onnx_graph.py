@@ -20,6 +20,7 @@ from ffcore.export.deform_conv import deform_conv_operator, onnx_deform_conv2d
 from ffcore.export.fast.network import FastNetwork
 from ffcore.export.fast.operators import OnnxOperators
 from ffcore.files import replacing
+from ffcore.models.blocks.deform_conv import DeformConvOperator
 from ffcore.models.featherface import FeatherFace
 from ffcore.models.variants import variant_name
 
@@ -57,6 +58,7 @@ def export_onnx(
     size: tuple[int, int] | None = None,
     facts: Mapping[str, str] | None = None,
     form: Form = "fast",
+    deform_conv: DeformConvOperator = onnx_deform_conv2d,
 ) -> None:
     """Writes a network as ONNX.
 
@@ -70,6 +72,7 @@ def export_onnx(
         size: Height and width to fix together with a batch of 1; None leaves all three open.
         facts: More metadata, all of it text.
         form: "fast" rearranges the network first (`ffcore.export.fast`); "plain" writes it as it is built.
+        deform_conv: What deformable convolutions become.
 
     Raises:
         ConfigError: The size is not positive.
@@ -81,7 +84,7 @@ def export_onnx(
     try:
         network.eval()
         module = FastNetwork(network, OnnxOperators()) if form == "fast" else WithProbabilities(network)
-        with deform_conv_operator(module, onnx_deform_conv2d), torch.no_grad(), quiet():
+        with deform_conv_operator(module, deform_conv), torch.no_grad(), quiet():
             program = torch.onnx.export(
                 module.eval(),
                 (example,),

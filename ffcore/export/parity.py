@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ffcore.errors import ExportError
+from ffcore.errors import ExportError, one_line
 from ffcore.geometry.resize import MEAN_BGR
 
 Array: TypeAlias = NDArray[np.float32]
@@ -194,9 +194,8 @@ def require_parity(
     try:
         found = measure(network, run, cases=cases)
     except Exception as error:  # runtimes have no family of errors in common
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
         raise ExportError(
-            f"{name}: what was exported does not run ({reason}); nothing was written"
+            f"{name}: what was exported does not run ({one_line(error)}); nothing was written"
         ) from error
     if not all(each.within(tolerance) for each in found):
         raise ParityError(name, tolerance, found)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ffcore.errors import ExportError
+from ffcore.errors import ExportError, one_line
 from ffcore.export.onnx_graph import WithProbabilities, example_input, quiet
 from ffcore.export.parity import Runner, torch_runner
 from ffcore.models.featherface import FeatherFace
@@ -41,7 +41,7 @@ def write_torchscript(
             frozen = torch.jit.freeze(traced)
             torch.jit.save(frozen, str(path), _extra_files={FACTS_FILE: json.dumps(dict(facts))})
     except Exception as error:  # the tracer has no family of errors of its own
-        raise ExportError(f"torchscript: tracing failed ({_line(error)}); nothing was written") from error
+        raise ExportError(f"torchscript: tracing failed ({one_line(error)}); nothing was written") from error
 
 
 def torchscript_runner(path: Path) -> Runner:
@@ -73,14 +73,10 @@ def write_program(
             )
             torch.export.save(program, path, extra_files={FACTS_FILE: json.dumps(dict(facts))})
     except Exception as error:  # as above
-        raise ExportError(f"pt2: torch.export failed ({_line(error)}); nothing was written") from error
+        raise ExportError(f"pt2: torch.export failed ({one_line(error)}); nothing was written") from error
 
 
 def program_runner(path: Path) -> Runner:
     """Runs a file of ``torch.export``."""
     with quiet():
         return torch_runner(torch.export.load(path).module())
-
-
-def _line(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]

@@ -13,7 +13,7 @@ import torch
 
 from ffcore._version import __version__
 from ffcore.config.settings import apply_settings
-from ffcore.detection.shipped import tensors_file
+from ffcore.detection.loading import tensors_file
 from ffcore.distributed import Processes
 from ffcore.errors import ConfigError, InputError, MissingDependencyError
 from ffcore.events import OnEvent, ignore
@@ -182,7 +182,11 @@ def first_network(config: RunConfig, *, backbone: Path | None = None) -> Feather
     if model.weights is not None:
         given = load_network(tensors_file(model.weights))
         if given.config != settings:
-            raise ConfigError(f"{model.weights}: holds another network than {model.name} with its settings")
+            theirs, ours = given.config.to_dict(), settings.to_dict()
+            apart = ", ".join(f"{key}={theirs[key]}" for key in theirs if theirs[key] != ours[key])
+            raise ConfigError(
+                f"{model.weights}: holds another network than {model.name} with its settings; it has {apart}"
+            )
         network.load_state_dict(given.state_dict())
     return network
 

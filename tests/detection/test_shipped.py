@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from ffcore import FaceDetector, load_network, read_image
-from ffcore.detection.loading import weights_file
+from ffcore.detection.loading import tensors_file, weights_file
 from ffcore.detection.onnxruntime_backend import OnnxRuntimeBackend
-from ffcore.detection.shipped import SHIPPED, tensors_file
+from ffcore.detection.shipped import SHIPPED
 from ffcore.detection.torch_backend import TorchBackend
-from ffcore.errors import CheckpointError
+from ffcore.errors import CheckpointError, UnknownModelError
 from ffcore.models.weights import read_checkpoint
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
@@ -67,10 +67,12 @@ def test_the_name_of_a_shipped_file_means_it_unless_such_a_file_lies_there(
     monkeypatch.chdir(tmp_path)
     assert weights_file("v2.onnx") == weights_file("v2") == SHIPPED["v2"].onnx
     assert weights_file("v2.safetensors") == SHIPPED["v2"].tensors
-    assert tensors_file("v2") == tensors_file("v2.safetensors") == SHIPPED["v2"].tensors
-    assert tensors_file("mine.pth") == Path("mine.pth")
+    for name in ("v2", "v2.onnx", "v2.safetensors"):
+        assert tensors_file(name) == SHIPPED["v2"].tensors
     (tmp_path / "v2.onnx").write_bytes(b"mine")
-    assert weights_file("v2.onnx") == Path("v2.onnx")
+    assert weights_file("v2.onnx") == tensors_file("v2.onnx") == Path("v2.onnx")
+    with pytest.raises(UnknownModelError):
+        tensors_file("v3")
     with pytest.raises(CheckpointError, match="there is no such file"):
         weights_file("models/v2.onnx")
 

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from ffcore._version import __version__
-from ffcore.errors import CheckpointError, ConfigError, UnknownModelError
-from ffcore.export.job import Format, export, torch_weights
+from ffcore.detection.options import DetectorOptions
+from ffcore.errors import CheckpointError, ConfigError
+from ffcore.export.job import export
+from ffcore.export.options import ExportOptions, Format, HalfOptions
 from ffcore.export.parity import EXACT, Case, ParityError
 from ffcore.export.torch_programs import FACTS_FILE
 from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
@@ -33,7 +35,7 @@ def test_a_program_is_compared_with_torch_and_carries_the_facts(
     kind: Format, weights: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / f"net.{kind}"
-    done = export(weights, path, format=kind, compared_on=FEW)
+    done = export(weights, path, options=ExportOptions(format=kind), compared_on=FEW)
     assert [found.case for found in done.differences] == FEW
     assert all(found.within(EXACT) for found in done.differences)
     assert done.size == path.stat().st_size
@@ -58,7 +60,7 @@ def test_a_program_is_compared_with_torch_and_carries_the_facts(
 )
 def test_tensors_are_the_same_in_every_format(name: str, layout: str, weights: Path, tmp_path: Path) -> None:
     path = tmp_path / name
-    export(weights, path, layout=layout)  # type: ignore[arg-type]
+    export(weights, path, options=ExportOptions(layout=layout))  # type: ignore[arg-type]
     before, after = read_checkpoint(weights), read_checkpoint(path)
     assert after.layout == layout
     assert all(torch.equal(after.tensors[key], value) for key, value in before.tensors.items())
@@ -82,7 +84,7 @@ def test_a_graph_that_the_runtime_changes_is_not_written(
     monkeypatch.setattr(ZeroPaddedMaxPool, "forward", naive_pool)
     out = tmp_path / "out" / "v1.onnx"
     with pytest.raises(ParityError, match=r"differs from torch in .*nothing was written"):
-        export(tmp_path / "v1.pth", out, size=(96, 128))
+        export(tmp_path / "v1.pth", out, options=ExportOptions(size=(96, 128)))
     assert list(out.parent.iterdir()) == []
 
 
@@ -106,14 +108,37 @@ def test_a_failed_export_leaves_the_older_file(
         ("net.pth", {"size": (64, 64)}, "take every size"),
         ("net.onnx", {"layout": "published"}, "published layout"),
         ("net.onnx", {"format": "safetensors"}, "name the file"),
+        ("net.ts", {"end_to_end": DetectorOptions()}, "no end-to-end graph"),
+        ("net.ts", {"deform": "gridsample"}, "no DeformConv"),
+        ("net.onnx", {"deform": "grid"}, "deform = 'grid' is unknown"),
+        ("net.pt2", {"precision": HalfOptions(photos=Path())}, "are float32"),
+        ("net.onnx", {"prune": 0.5}, "must be trained first"),
+        (
+            "net.onnx",
+            {"precision": HalfOptions(photos=Path(), half_io=True), "end_to_end": DetectorOptions()},
+            "do not go with it",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(
     name: str, settings: dict[str, object], message: str, weights: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        export(weights, tmp_path / name, **settings)  # type: ignore[arg-type]
+        export(weights, tmp_path / name, options=ExportOptions(**settings))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pruned_file_says_so_and_claims_no_accuracy(tmp_path: Path) -> None:
+    facts = {**FACTS, "ap.easy": "0.85", "ap.protocol": "original"}
+    save_network(random_network(VARIANTS["v2"]), tmp_path / "v2.pth", facts=facts)
+    done = export(tmp_path / "v2.pth", tmp_path / "small.safetensors", options=ExportOptions(prune=0.5))
+    small = read_checkpoint(tmp_path / "small.safetensors")
+    assert done.pruned is not None
+    assert small.config.out_channel == done.pruned.width_after == 16
+    assert done.to_dict()["pruned"]["parameters_after"] < done.pruned.parameters_before
+    assert small.facts["licence"] == "CC0"
+    assert "not trained since" in small.facts["pruned"]
+    assert not [key for key in small.facts if key.startswith("ap.")]
 
 
 def test_the_source_is_never_replaced(weights: Path) -> None:
@@ -121,11 +146,7 @@ def test_the_source_is_never_replaced(weights: Path) -> None:
         export(weights, weights)
 
 
-def test_a_name_means_the_tensors_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert torch_weights("v2").name == torch_weights("v2.onnx").name == "v2.safetensors"
-    with pytest.raises(UnknownModelError):
-        torch_weights("v3")
+def test_a_graph_is_no_source(tmp_path: Path) -> None:
     (tmp_path / "v2.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
-    with pytest.raises(CheckpointError):
-        export("v2.onnx", tmp_path / "new.onnx")
+    with pytest.raises(CheckpointError, match="is an ONNX file"):
+        export(tmp_path / "v2.onnx", tmp_path / "new.onnx")

@@ -16,6 +16,10 @@ from torch import Tensor
 from ffcore import load_network
 from ffcore.errors import ConfigError, InputError
 from ffcore.events import Event
+from ffcore.models.featherface import build_network
+from ffcore.models.pruning import prune
+from ffcore.models.variants import VARIANTS
+from ffcore.models.weights import save_network
 from ffcore.training import run_folder
 from ffcore.training.events import RolledBack, RunStarted, Saved, StepDone, Validated
 from ffcore.training.health import DivergedError
@@ -295,8 +299,26 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     data = write_photos(tmp_path / "data")
     first = train(toy_config(data, train__epochs=1), tmp_path / "first", device="cpu")
     config = toy_config(data, model__name="v1", model__weights=str(first.weights))
-    with pytest.raises(ConfigError, match="holds another network than v1"):
+    with pytest.raises(
+        ConfigError, match=r"holds another network than v1 .* it has out_channel=32, bifpn=light"
+    ):
         train(config, tmp_path / "second", device="cpu")
+
+
+def test_a_pruned_network_is_trained_further(tmp_path: Path) -> None:
+    smaller, _ = prune(build_network(VARIANTS["v2"]), 0.5)
+    save_network(smaller, tmp_path / "small.safetensors")
+    given = {"model__name": "v2", "model__weights": str(tmp_path / "small.safetensors")}
+    data = write_photos(tmp_path / "data")
+    with pytest.raises(ConfigError, match="it has out_channel=16"):
+        train(toy_config(data, **given), tmp_path / "refused", device="cpu")
+    config = toy_config(data, **given, model__settings=("out_channel=16",), train__epochs=1)
+    result = train(config, tmp_path / "run", device="cpu")
+    assert result.weights is not None
+    before, after = smaller.state_dict(), weights(result.weights)
+    assert {key: value.shape for key, value in after.items()} == {key: v.shape for key, v in before.items()}
+    changed = [key for key, value in after.items() if not torch.equal(value, before[key])]
+    assert any(key.startswith("context") for key in changed)
 
 
 def test_photos_held_back_are_not_learnt_from(tmp_path: Path) -> None:

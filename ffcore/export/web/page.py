@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ffcore.detection.facts import PREFIX, DetectorFacts
+from ffcore.detection.loading import tensors_file
 from ffcore.detection.options import DetectorOptions
 from ffcore.errors import CheckpointError, ConfigError
-from ffcore.export.job import Exported, export, torch_weights
+from ffcore.export.job import Exported, export
+from ffcore.export.options import ExportOptions
 from ffcore.export.parity import Case
 from ffcore.export.web.npm import NpmPackage
 from ffcore.export.web.runtime import ONNXRUNTIME_WEB, PackedBuild, read_runtime
@@ -97,13 +99,13 @@ def write_page(
     """
     folder = Path(folder)
     _require_ours(folder)
-    checkpoint = read_checkpoint(torch_weights(source))
+    checkpoint = read_checkpoint(tensors_file(source))
     options = _options(checkpoint, score=score, nms=nms, max_faces=max_faces)
     builds = read_runtime(runtime, package=package)
     model = export(
         source,
         folder / MODEL,
-        end_to_end=replace(options, score=min(LOWEST_SCORE, options.score)),
+        options=ExportOptions(end_to_end=replace(options, score=min(LOWEST_SCORE, options.score))),
         compared_on=compared_on,
     )
     settings = page_settings(

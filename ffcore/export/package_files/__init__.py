@@ -1,0 +1,1 @@
+"""Files that go into a package as they are."""
