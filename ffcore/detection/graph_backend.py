@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -214,6 +215,10 @@ def _planes(batch: NDArray[np.uint8], facts: DetectorFacts) -> NDArray[np.float3
     b, height, width, _ = batch.shape
     pixels = np.empty((b, 3, height, width), np.float32)
     order = (0, 1, 2) if facts.channel_order == "BGR" else (2, 1, 0)
-    for plane, channel in enumerate(order):
-        np.subtract(batch[..., channel], np.float32(facts.mean[plane]), out=pixels[:, plane])
+    for image, planes in zip(batch, pixels, strict=True):
+        # apart first: numpy takes three times as long over every third byte
+        channels = cv2.split(image)
+        for plane, channel in enumerate(order):
+            np.copyto(planes[plane], channels[channel])
+            planes[plane] -= np.float32(facts.mean[plane])
     return pixels

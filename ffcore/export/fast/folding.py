@@ -49,7 +49,8 @@ def fold_norm(unit: ConvNorm) -> nn.Conv2d:
         unit: In evaluation mode; left as it is.
     """
     conv, bn = unit.conv, unit.bn
-    assert bn.running_mean is not None and bn.running_var is not None  # torch's types allow none
+    assert bn.running_mean is not None  # torch's types allow none
+    assert bn.running_var is not None
     scale = bn.weight.double() / (bn.running_var.double() + bn.eps).sqrt()
     bias = bn.bias.double() - bn.running_mean.double() * scale
     if conv.bias is not None:
