@@ -30,7 +30,7 @@ def make_conv(
     conv = nn.Conv2d(
         weight.shape[1] * groups,
         weight.shape[0],
-        tuple(weight.shape[2:]),
+        (weight.shape[2], weight.shape[3]),
         stride=stride,  # type: ignore[arg-type]
         padding=padding,  # type: ignore[arg-type]
         groups=groups,

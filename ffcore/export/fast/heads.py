@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ffcore.export.fast.folding import make_conv
 from ffcore.export.fast.operators import Operators
-from ffcore.models.blocks.heads import Heads, LevelHead
+from ffcore.models.blocks.heads import ANCHORS_PER_CELL, Heads, LevelHead
 
 WIDTHS = {"boxes": 4, "logits": 2, "landmarks": 10}
 """Numbers of an anchor."""
@@ -28,19 +28,18 @@ class FastHeads(nn.Module):
         super().__init__()
         self.operators = operators
         self.convs = nn.ModuleList(_joined(head) for head in heads)  # type: ignore[arg-type]
+        self.width = ANCHORS_PER_CELL * sum(WIDTHS.values())
 
     def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes, probabilities, landmarks: (B, A, 4), (B, A, 2), (B, A, 10)."""
-        anchors = self.convs[0].out_channels // sum(WIDTHS.values())
-        width = self.convs[0].out_channels
         cells = torch.cat(
             [
-                self.operators.regroup(conv(x).permute(0, 2, 3, 1), width)
+                self.operators.regroup(conv(x).permute(0, 2, 3, 1), self.width)
                 for conv, x in zip(self.convs, levels, strict=True)
             ],
             dim=1,
         )
-        parts = cells.split([anchors * each for each in WIDTHS.values()], dim=2)
+        parts = torch.split(cells, [ANCHORS_PER_CELL * each for each in WIDTHS.values()], dim=2)
         boxes, differences, landmarks = (
             self.operators.regroup(part, each) for part, each in zip(parts, WIDTHS.values(), strict=True)
         )

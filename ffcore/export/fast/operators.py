@@ -182,6 +182,6 @@ def _node(
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     result: Tensor = torch.onnx.ops.symbolic(
-        name, inputs, attrs=attrs, dtype=dtype or inputs[0].dtype, shape=shape, version=19
+        name, inputs, attrs=dict(attrs or {}), dtype=dtype or inputs[0].dtype, shape=shape, version=19
     )
     return result
