@@ -68,7 +68,8 @@ class Plan:
 
     def options_record(self) -> dict[str, Any]:
         """How photos are looked at, as values that JSON has."""
-        return {**asdict(self.options), "anonymize": self.anonymize}
+        size = self.options.input_size  # a side or a pair mean the same
+        return {**asdict(self.options), "size": size, "anonymize": self.anonymize}
 
     def record(self) -> dict[str, Any]:
         """Everything that results depend on, as values that JSON has; of single photos the addresses."""

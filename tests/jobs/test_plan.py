@@ -46,6 +46,12 @@ def test_only_the_model_and_the_settings_and_the_source_make_a_job_another_one(
     assert start_or_go_on(replace(plan, model=replace(plan.model, name="other name")), folder) == []
 
 
+def test_a_side_and_the_pair_of_it_are_the_same_setting(plan: Plan, tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "out")
+    start_or_go_on(replace(plan, options=replace(plan.options, size=320)), folder)
+    assert start_or_go_on(replace(plan, options=replace(plan.options, size=(320, 320))), folder) == []
+
+
 def test_a_tar_file_that_was_replaced_is_another_source(plan: Plan, tmp_path: Path) -> None:
     folder = Folder(tmp_path / "out")
     start_or_go_on(plan, folder)
