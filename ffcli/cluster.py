@@ -57,7 +57,7 @@ def detect_with_ray(
         require(package, "--engine ray")
     if not quiet:
         note_if_shipped(model)
-    _quiet_ray()
+    _settle_ray()
     from ffcore.jobs.run import detect_on_cluster
 
     with JobLine(show=not quiet) as line:
@@ -81,12 +81,18 @@ def detect_with_ray(
         sys.stdout.write("\n".join(summary_lines(summary, out)) + "\n")
 
 
-def _quiet_ray() -> None:
+def _settle_ray() -> None:
     """A Ray that is started here reports to nobody; what it tells its developers stays in its own files."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    # Ray Data keeps the share of a driver that was killed for so long, and its successor wants it.
+    os.environ.setdefault("RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S", "30")
+    import ray.data
+
+    for name in ("ray", ray.data.__name__):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setLevel(logging.CRITICAL)
 
 
 class JobLine:
