@@ -50,8 +50,12 @@ class OpenVinoSession:
             known = [name.lower() for name in core.available_devices]
             raise MissingDependencyError(f"OpenVINO has no device {device!r}: {did_you_mean(device, known)}")
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        if threads is not None and self.provider == "CPU":
-            settings["INFERENCE_NUM_THREADS"] = threads
+        if self.provider == "CPU":
+            # Layers prepared for earlier sizes are kept, by default so many that memory grows with every new
+            # size (557 MB after 1,000 of them, with v2); so many are those of one or two sizes.
+            settings["CPU_RUNTIME_CACHE_CAPACITY"] = 200
+            if threads is not None:
+                settings["INFERENCE_NUM_THREADS"] = threads
         try:
             model = core.read_model(path)
             self._compiled = core.compile_model(model, self.provider, settings)
