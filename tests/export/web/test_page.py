@@ -17,8 +17,6 @@ from ffcore.models.weights import save_network
 from tests.export.web.packages import write_package
 from tests.models.random_weights import random_network
 
-SMALL = [Case(1, 64, 96)]
-
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,13 +35,23 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NpmPackage]
 def page(
     weights: Path, runtime: tuple[Path, NpmPackage], tmp_path_factory: pytest.TempPathFactory
 ) -> WebPage:
-    folder = tmp_path_factory.mktemp("site") / "new" / "page"
-    return write_page(weights, folder, runtime=runtime[0], package=runtime[1], compared_on=SMALL)
+    """Written where an older page lies beside a file of the host's."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "index.html").write_text("the page of an older version")
+    (folder / "settings.json").write_text('{"made_by": "featherface 0.0.1"}')
+    (folder / "CNAME").write_text("faces.example\n")
+    return write_page(
+        weights, folder, max_faces=5, runtime=runtime[0], package=runtime[1], compared_on=[Case(1, 64, 96)]
+    )
+
+
+def files_of(page: WebPage) -> set[str]:
+    """What lies in the folder, by paths within it."""
+    return {path.relative_to(page.folder).as_posix() for path in page.folder.rglob("*") if path.is_file()}
 
 
 def test_every_file_that_the_page_names_lies_in_the_folder(page: WebPage) -> None:
     """Scripts, styles and pictures by their references; the rest by the settings."""
-    files = {path.relative_to(page.folder).as_posix() for path in page.folder.rglob("*") if path.is_file()}
     named = set(re.findall(r'(?:href|src)="([^"]+)"', (page.folder / "index.html").read_text()))
     for script in page.folder.glob("*.js"):
         named |= set(re.findall(r'from "\./([^"]+)"', script.read_text()))
@@ -51,14 +59,12 @@ def test_every_file_that_the_page_names_lies_in_the_folder(page: WebPage) -> Non
     settings = json.loads((page.folder / "settings.json").read_text())
     named |= {settings["model"]}
     named |= {runtime[key] for runtime in settings["runtimes"].values() for key in ("script", "binary")}
-    assert files == named | {"index.html", "NOTICE.txt"}
+    assert files_of(page) == named | {"index.html", "NOTICE.txt", "CNAME"}
 
 
 def test_sizes_are_those_on_the_disk(page: WebPage) -> None:
     assert page.sizes == {
-        path.relative_to(page.folder).as_posix(): path.stat().st_size
-        for path in page.folder.rglob("*")
-        if path.is_file()
+        name: (page.folder / name).stat().st_size for name in files_of(page) if name != "CNAME"
     }
     assert page.first_visit == sum(
         size for name, size in page.sizes.items() if "webgpu" not in name and "asyncify" not in name
@@ -90,18 +96,10 @@ def test_nothing_in_the_page_names_another_host(page: WebPage) -> None:
             assert [address for address in found if "www.w3.org/2000/svg" not in address] == [], path.name
 
 
-def test_a_page_is_replaced_and_files_of_others_stay(
-    weights: Path, runtime: tuple[Path, NpmPackage], tmp_path: Path
-) -> None:
-    (tmp_path / "index.html").write_text("the page of an older version")
-    (tmp_path / "settings.json").write_text('{"made_by": "featherface 0.0.1"}')
-    (tmp_path / "CNAME").write_text("faces.example\n")
-    given = {"runtime": runtime[0], "package": runtime[1], "compared_on": SMALL}
-    done = write_page(weights, tmp_path, score=0.02, max_faces=5, **given)
-    assert (tmp_path / "index.html").stat().st_size == done.sizes["index.html"] > 1000
-    settings = json.loads((tmp_path / "settings.json").read_text())
-    assert (settings["score"], settings["lowest_score"], settings["max_faces"]) == (0.02, 0.02, 5)
-    assert (tmp_path / "CNAME").read_text() == "faces.example\n"
+def test_an_older_page_is_replaced_and_files_of_others_stay(page: WebPage) -> None:
+    assert "older" not in (page.folder / "index.html").read_text()
+    assert json.loads((page.folder / "settings.json").read_text())["max_faces"] == 5
+    assert (page.folder / "CNAME").read_text() == "faces.example\n"
 
 
 def test_the_page_of_somebody_else_is_not_touched(
@@ -109,11 +107,11 @@ def test_the_page_of_somebody_else_is_not_touched(
 ) -> None:
     (tmp_path / "index.html").write_text("mine")
     with pytest.raises(ConfigError, match=r"holds an index\.html that is no page of this program"):
-        write_page(weights, tmp_path, runtime=runtime[0], package=runtime[1], compared_on=SMALL)
+        write_page(weights, tmp_path, runtime=runtime[0], package=runtime[1])
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
 def test_without_a_runtime_nothing_is_written(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"missing\.tgz: cannot be read"):
-        write_page(weights, tmp_path / "page", runtime=tmp_path / "missing.tgz", compared_on=SMALL)
+        write_page(weights, tmp_path / "page", runtime=tmp_path / "missing.tgz")
     assert list(tmp_path.iterdir()) == []
