@@ -39,6 +39,8 @@ Together they fill a core, but less than all of it is promised: Ray Data sets as
 each of three stages before it starts any task, and a stage that finds nothing left waits until another ends.
 """
 
+_KNOCK_SECONDS = 10.0
+
 _BLOCK_BYTES = 16 * 2**20
 """Decoded photos that travel together; half a dozen of one megapixel."""
 
@@ -117,6 +119,7 @@ def joined(address: str | None) -> Iterator[str]:
         yield ""
         return
     try:
+        _check_reachable(address)
         context = ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # ConnectionError, RuntimeError, ValueError, by what is wrong
         raise ClusterError(
@@ -126,6 +129,17 @@ def joined(address: str | None) -> Iterator[str]:
         yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str | None) -> None:
+    """Knocks at ``host:port``, for which Ray itself would wait minutes.
+
+    Raises:
+        OSError: Nobody answers.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit() and "://" not in host:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def cluster_resources() -> dict[str, float]:
@@ -203,7 +217,10 @@ class _Detecting(DetectFaces):
 
     def __init__(self, plan: Plan, device: str) -> None:
         cv2.setNumThreads(1)  # the process is this actor's alone; Ray itself settles OpenMP
-        with _able_to_travel():
+        self._name = f"{socket.gethostname()}/{os.getpid()}"
+        # Of an error in here Ray hands on the text alone, so it waits for the first photos.
+        self._refusal: FeatherFaceError | None = None
+        try:
             super().__init__(
                 plan.model,
                 keep_image=plan.anonymize is not None,
@@ -211,25 +228,21 @@ class _Detecting(DetectFaces):
                 threads=1,
                 **plan.settings(),
             )
-        self._name = f"{socket.gethostname()}/{os.getpid()}"
+        except FeatherFaceError as error:
+            self._refusal = error
 
     def __call__(self, batch: Mapping[str, Any]) -> Batch:
         start = time.perf_counter()
-        with _able_to_travel():
+        try:
+            if self._refusal is not None:
+                raise self._refusal
             found = super().__call__(batch)
+        except FeatherFaceError as error:  # some of them take arguments that pickling does not keep
+            raise ModelError(f"on {socket.gethostname()}: {error}") from None
         seconds = (time.perf_counter() - start) / max(1, rows(batch))
         found["worker"] = column([self._name] * rows(batch))
         found["seconds"] = np.full(rows(batch), seconds)
         return found
-
-
-@contextmanager
-def _able_to_travel() -> Iterator[None]:
-    """Errors of ours as one that arrives at the driver; some take arguments that pickling does not keep."""
-    try:
-        yield
-    except FeatherFaceError as error:
-        raise ModelError(f"on {socket.gethostname()}: {error}") from None
 
 
 def _cause(error: BaseException) -> FeatherFaceError | None:
