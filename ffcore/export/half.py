@@ -15,7 +15,8 @@ from ffcore.errors import ExportError
 FLOAT32_OPERATORS = {
     "DeformConv": "positions: float16 cannot tell neighbouring cells of a large map apart",
     "GridSample": "positions, as above",
-    "ReduceMean": "a sum over a whole map exceeds 65504, the largest number of float16",
+    "GlobalAveragePool": "a sum over a whole map exceeds 65504, the largest number of float16",
+    "ReduceMean": "the same",
     "Softmax": "probabilities near 1 would fall together",
 }
 """What stays in float32, and why."""

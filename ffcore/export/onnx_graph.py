@@ -83,7 +83,13 @@ def export_onnx(
     training = network.training
     try:
         network.eval()
-        module = FastNetwork(network, OnnxOperators()) if form == "fast" else WithProbabilities(network)
+        # the rearranged units are made for DeformConv
+        native = deform_conv is onnx_deform_conv2d
+        module = (
+            FastNetwork(network, OnnxOperators(), deformable=native)
+            if form == "fast"
+            else WithProbabilities(network)
+        )
         with deform_conv_operator(module, deform_conv), torch.no_grad(), quiet():
             program = torch.onnx.export(
                 module.eval(),

@@ -12,10 +12,14 @@ import pytest
 import torch
 
 from ffcore.errors import ConfigError
+from ffcore.export.job import export
 from ffcore.export.onnx_graph import OPSET, OUTPUT_NAMES, Form, export_onnx
+from ffcore.export.options import ExportOptions
+from ffcore.export.parity import EXACT
 from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
 from ffcore.models.featherface import FeatherFace
 from ffcore.models.variants import VARIANTS
+from ffcore.models.weights import save_network
 from tests.models.random_weights import random_network
 
 
@@ -129,3 +133,15 @@ def test_exporting_leaves_the_network_as_it_was(tmp_path: Path) -> None:
 def test_a_size_without_pixels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at least 1 pixel"):
         export_onnx(random_network(VARIANTS["v2"]), tmp_path / "v2.onnx", size=(0, 640))
+
+
+@pytest.mark.parametrize(("operator", "has"), [("native", "DeformConv"), ("gridsample", "GridSample")])
+def test_deformable_convolutions_become_the_operator_that_was_asked_for(
+    operator: str, has: str, tmp_path: Path
+) -> None:
+    save_network(random_network(VARIANTS["v1"]), tmp_path / "v1.pth")
+    options = ExportOptions(deform=operator, size=(64, 96))  # type: ignore[arg-type]
+    done = export(tmp_path / "v1.pth", tmp_path / "v1.onnx", options=options)
+    assert all(found.within(EXACT) for found in done.differences)
+    found = {node.op_type for node in onnx.load(tmp_path / "v1.onnx").graph.node}
+    assert found & {"DeformConv", "GridSample"} == {has}

@@ -27,12 +27,14 @@ class FastNetwork(nn.Module):
     Args:
         network: Any; copied, and taken in evaluation mode.
         operators: Of torch or of ONNX.
+        deformable: Whether deformable convolutions are rearranged too, or stay units whose operator can be
+            exchanged.
     """
 
-    def __init__(self, network: FeatherFace, operators: Operators) -> None:
+    def __init__(self, network: FeatherFace, operators: Operators, *, deformable: bool = True) -> None:
         super().__init__()
         with torch.no_grad():
-            self.network = _fast(deepcopy(network).eval(), operators)
+            self.network = _fast(deepcopy(network).eval(), operators, deformable=deformable)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes, probabilities, landmarks: (B, A, 4), (B, A, 2), (B, A, 10)."""
@@ -40,14 +42,15 @@ class FastNetwork(nn.Module):
         return outputs
 
 
-def _fast(network: FeatherFace, operators: Operators) -> FeatherFace:
+def _fast(network: FeatherFace, operators: Operators, *, deformable: bool) -> FeatherFace:
     # the gates fold their own normalisations
     if isinstance(network.backbone_attention, CBAM):
         network.backbone_attention = FastCBAM(network.backbone_attention, operators, rectify=False)
     if isinstance(network.pyramid_attention, CBAM):
         network.pyramid_attention = FastCBAM(network.pyramid_attention, operators, rectify=True)
     fold_all_norms(network)
-    speed_up_deformable(network.context, operators)
+    if deformable:
+        speed_up_deformable(network.context, operators)
     for layer in network.neck.modules():
         if isinstance(layer, BiFPNLayer):
             speed_up_fusions(layer)
