@@ -210,6 +210,7 @@ def _settle(context: Any) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.enable_tensor_extension_casting = True
+    context.raise_original_map_exception = True  # else ours is lost on its way to the driver
 
 
 class _Detecting(DetectFaces):
