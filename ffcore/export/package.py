@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def export_package(
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return done
+    return replace(done, path=folder / WEIGHTS[0])
 
 
 def _write_texts(part: Path, known: Mapping[str, str], done: Exported) -> None:

@@ -25,7 +25,9 @@ FACES = {"astronaut": 1, "grace_hopper": 1, "group": 18}
 
 
 def packaged(weights: str | Path, folder: Path) -> Path:
-    export_package(weights, folder, compared_on=[Case(2, 64, 97)])
+    done = export_package(weights, folder, compared_on=[Case(2, 64, 97)])
+    assert done.path == folder / "model.onnx"
+    assert done.path.stat().st_size == done.size
     return folder
 
 
