@@ -36,7 +36,11 @@ from tests.jobs.sources import one_jpeg, read_tar, tar_shards
 
 ray = pytest.importorskip("ray", reason='needs pip install "featherface[ray]"')
 
-PHOTOS = int(os.environ.get("FEATHERFACE_CLUSTER_PHOTOS", "300"))
+PHOTOS = int(os.environ.get("FEATHERFACE_CLUSTER_PHOTOS", "0"))
+
+pytestmark = pytest.mark.skipif(
+    not PHOTOS, reason="starts clusters for many minutes; set FEATHERFACE_CLUSTER_PHOTOS to 300 or more"
+)
 PER_SHARD = 25 if PHOTOS < 5000 else 250
 SHARDS = PHOTOS // PER_SHARD
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 150 * 2**20}
