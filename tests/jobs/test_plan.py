@@ -34,7 +34,9 @@ def test_only_the_model_and_the_settings_and_the_source_make_a_job_another_one(
     other = ModelFile("v2", ".onnx", plan.model.content + b" ")
     changed = {
         "model sha256:": replace(plan, model=other),
-        f"score = {plan.options.score} there, 0.25 here": replace(plan, options=replace(plan.options, score=0.25)),
+        f"score = {plan.options.score} there, 0.25 here": replace(
+            plan, options=replace(plan.options, score=0.25)
+        ),
         "anonymize = None there, solid here": replace(plan, anonymize="solid"),
         "3 shards there, 2 here": replace(plan, shards=plan.shards[:2]),
         "shard 0 was": replace(plan, shards=plan.shards[::-1]),
