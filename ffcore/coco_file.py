@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ffcore.coordinates import is_coordinate
-from ffcore.errors import InputError, did_you_mean
+from ffcore.errors import InputError, did_you_mean, one_line
 
 _EXPECTED = "an object with images and annotations is expected"
 
@@ -42,8 +42,7 @@ def read_coco_file(path: str | Path) -> CocoFile:
     except RecursionError:
         raise InputError(f"{path}: cannot be read as COCO JSON: lists within lists without end") from None
     except (OSError, ValueError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise InputError(f"{path}: cannot be read as COCO JSON: {reason}") from None
+        raise InputError(f"{path}: cannot be read as COCO JSON: {one_line(error)}") from None
     if not isinstance(document, dict):
         raise InputError(f"{path}: is no COCO document; {_EXPECTED}")
     for key in ("images", "annotations"):

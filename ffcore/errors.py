@@ -139,7 +139,8 @@ def one_line(error: BaseException, *, limit: int = 200) -> str:
         error: Its text may have many lines, or none.
         limit: Longer texts are cut, characters.
     """
-    text = " ".join(str(error).split()) or type(error).__name__
+    reason = getattr(error, "strerror", None) or error  # without the number and the name of the file
+    text = " ".join(str(reason).split()) or type(error).__name__
     return text if len(text) <= limit else f"{text[:limit]} ..."
 
 

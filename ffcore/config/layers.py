@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ffcore.errors import ConfigError, InputError, did_you_mean
+from ffcore.errors import ConfigError, InputError, did_you_mean, one_line
 
 Config = TypeVar("Config")
 
@@ -93,8 +93,7 @@ def read_toml(path: str | Path) -> Layer:
         with Path(path).open("rb") as file:
             document = tomllib.load(file)
     except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise InputError(f"{path}: cannot be read as TOML: {reason}") from None
+        raise InputError(f"{path}: cannot be read as TOML: {one_line(error)}") from None
     return Layer(Path(path).name, _flattened(document))
 
 

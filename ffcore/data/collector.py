@@ -14,7 +14,7 @@ from PIL import Image
 
 from ffcore.data.annotations import AnnotatedImage, LabelledFaces
 from ffcore.data.report import DataReport, Defect, DefectKind, NoteKind
-from ffcore.errors import ImageError, InputError
+from ffcore.errors import ImageError, InputError, one_line
 from ffcore.images import IMAGE_SUFFIXES, read_image
 
 Check = Literal["none", "header", "pixels"]
@@ -226,8 +226,7 @@ def image_header(path: Path) -> tuple[int, int, str]:
             turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
             mode = image.mode
     except Exception as error:  # a damaged header makes Pillow raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(path, f"cannot be read: {reason}") from None
+        raise ImageError(path, f"cannot be read: {one_line(error)}") from None
     return (height, width, mode) if turned else (width, height, mode)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ffcore.detection.backend import AroundNetwork, RawOutputs
 from ffcore.detection.facts import DetectorFacts
-from ffcore.errors import ConfigError, MissingDependencyError, ModelError
+from ffcore.errors import ConfigError, MissingDependencyError, ModelError, one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,13 +59,12 @@ class TorchBackend:
         try:
             self._device = torch.device(device)
         except RuntimeError as error:
-            raise ConfigError(f"{device!r} is no device of torch: {str(error).splitlines()[0]}") from None
+            raise ConfigError(f"{device!r} is no device of torch: {one_line(error)}") from None
         try:
             # Depthwise convolutions, most of these networks, are faster with channels last.
             self._network = network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise MissingDependencyError(f"torch cannot use the device {device}: {reason}") from None
+            raise MissingDependencyError(f"torch cannot use the device {device}: {one_line(error)}") from None
         self._facts = facts or DetectorFacts()
 
     @property
@@ -95,8 +94,9 @@ class TorchBackend:
                     boxes, logits, landmarks = self._network(images)
             except RuntimeError as error:  # out of memory, mostly
                 shape = " x ".join(map(str, batch.shape[:3]))
-                reason = str(error).splitlines()[0]
-                raise ModelError(f"torch failed on {shape} pixels on {self.device}: {reason}") from error
+                raise ModelError(
+                    f"torch failed on {shape} pixels on {self.device}: {one_line(error)}"
+                ) from error
             return RawOutputs(
                 boxes=boxes.float().cpu().numpy(),
                 scores=logits.float().softmax(-1)[..., 1].cpu().numpy(),

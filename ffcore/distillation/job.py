@@ -125,5 +125,5 @@ def _running(
         return TorchTeacher(teacher, device=device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "teacher.onnx"
-        export_onnx(teacher.cpu(), path)
+        export_onnx(teacher.cpu(), path, form="plain")
         return OnnxTeacher(teacher, path, threads=threads)

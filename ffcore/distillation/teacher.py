@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ffcore.errors import CheckpointError, ConfigError, ModelError
+from ffcore.errors import CheckpointError, ConfigError, ModelError, one_line
 from ffcore.models.blocks.heads import RawOutputs
 from ffcore.models.featherface import FeatherFace, Features
 from ffcore.models.variants import variant_name
@@ -99,11 +99,13 @@ class OnnxTeacher:
     """A network that ONNX Runtime runs on the CPU, from a file exported from it.
 
     The file gives probabilities; their logarithms serve as logits, which distillation cannot tell from the
-    network's own. It has no maps.
+    network's own. That asks for the form "plain": ONNX Runtime's sigmoid, which the form "fast" ends with, is
+    exact to 1e-7 only, its softmax to as much of every probability, and nearly all anchors see no face.
+    It has no maps.
 
     Args:
         network: Trained, the one in the file; left as it is. Both are compared on a small input.
-        path: What `ffcore.export.onnx_graph.export_onnx` wrote, of any size.
+        path: What `ffcore.export.onnx_graph.export_onnx` wrote in the form "plain", of any size.
         threads: Of ONNX Runtime; those that wait do not spin, as the student wants the cores.
 
     Raises:
@@ -137,7 +139,7 @@ class OnnxTeacher:
             found = self._run(pixels)
         except Exception as error:  # ONNX Runtime's exceptions have no common base below this
             shape = " × ".join(map(str, pixels.shape))
-            raise ModelError(f"{self._path}: ONNX Runtime failed on {shape}: {_line(error)}") from error
+            raise ModelError(f"{self._path}: ONNX Runtime failed on {shape}: {one_line(error)}") from error
         boxes, classes, landmarks = (torch.from_numpy(value).to(pixels.device) for value in found)
         return Lesson(RawOutputs(boxes, classes.clamp(min=_SMALLEST).log(), landmarks), None)
 
@@ -157,7 +159,7 @@ class OnnxTeacher:
             found = self._run(probe)
         except Exception as error:  # as above
             raise CheckpointError(
-                self._path, f"does not run on {_PROBE[2]} × {_PROBE[3]} pixels: {_line(error)}"
+                self._path, f"does not run on {_PROBE[2]} × {_PROBE[3]} pixels: {one_line(error)}"
             ) from error
         same = len(found) == 3 and all(
             value.shape == other.shape and np.allclose(value, other.numpy(), rtol=1e-3, atol=1e-3)
@@ -167,6 +169,12 @@ class OnnxTeacher:
             name = variant_name(self.network.config)
             raise CheckpointError(
                 self._path, f"does not compute what the teacher {name} does; export it from these weights"
+            )
+        sure = np.log(np.maximum(found[1], _SMALLEST))
+        wanted_sure = (logits[..., 1] - logits[..., 0]).clamp(-80, 80).numpy()  # float32 has no e^-88
+        if not np.allclose((sure[..., 1] - sure[..., 0]).clip(-80, 80), wanted_sure, atol=1e-3):
+            raise CheckpointError(
+                self._path, 'rounds small probabilities, which teach as well; export it with form="plain"'
             )
 
 
@@ -225,10 +233,4 @@ def _session(path: Path, threads: int) -> Any:
             str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=["Pad_Fusion"]
         )
     except Exception as error:  # as above
-        raise CheckpointError(path, f"ONNX Runtime cannot open it: {_line(error)}") from error
-
-
-def _line(error: BaseException) -> str:
-    """An error of ONNX Runtime in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]} ..."
+        raise CheckpointError(path, f"ONNX Runtime cannot open it: {one_line(error)}") from error

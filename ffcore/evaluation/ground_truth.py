@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from ffcore.errors import ConfigError, InputError, did_you_mean
+from ffcore.errors import ConfigError, InputError, did_you_mean, one_line
 
 HEIGHT_BANDS: Mapping[str, float] = {"height>=50": 50.0, "height>=30": 30.0, "height>=10": 10.0}
 """Subsets for data that brings none: the smallest face height in pixels that each of them keeps."""
@@ -124,7 +124,7 @@ def read_image_list(path: str | Path) -> list[str]:
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of images: {first_line(error)}") from None
+        raise InputError(f"{path}: cannot be read as a list of images: {one_line(error)}") from None
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise InputError(f"{path}: names no image; write one event/name per line")
@@ -156,12 +156,6 @@ def listed(names: list[str]) -> str:
     if len(names) <= _NAMES_IN_A_MESSAGE:
         return ", ".join(names)
     return f"{', '.join(names[:_NAMES_IN_A_MESSAGE])} and {len(names) - _NAMES_IN_A_MESSAGE:,} more"
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception says, in one line and in words: a system's error without its number."""
-    text = str(getattr(error, "strerror", None) or error).strip()
-    return (text or type(error).__name__).splitlines()[0]
 
 
 def _number(name: str, whole: Mapping[str, int], by_last: Mapping[str, list[int]]) -> int:

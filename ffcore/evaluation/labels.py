@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from ffcore.coco_file import coordinate_list, face_category, is_id, read_coco_file
-from ffcore.errors import ImageError, InputError
-from ffcore.evaluation.ground_truth import HEIGHT_BANDS, GroundTruth, first_line, image_key, offsets_of
+from ffcore.errors import ImageError, InputError, one_line
+from ffcore.evaluation.ground_truth import HEIGHT_BANDS, GroundTruth, image_key, offsets_of
 from ffcore.images.kinds import IMAGE_SUFFIXES
 
 _ORIENTATION = 0x0112
@@ -159,7 +159,7 @@ def _yolo_boxes(text: Path, photo: Path, face_class: int) -> list[list[float]]:
     try:
         lines = text.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{text}: cannot be read: {first_line(error)}") from None
+        raise InputError(f"{text}: cannot be read: {one_line(error)}") from None
     boxes = []
     width, height = _upright_size(photo) if any(map(str.strip, lines)) else (0, 0)
     for number, line in enumerate(lines, start=1):
@@ -192,5 +192,5 @@ def _upright_size(photo: Path) -> tuple[int, int]:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except Exception as error:  # a damaged header makes Pillow raise anything
-        raise ImageError(photo, f"its size cannot be read: {first_line(error)}") from None
+        raise ImageError(photo, f"its size cannot be read: {one_line(error)}") from None
     return (height, width) if turned else (width, height)

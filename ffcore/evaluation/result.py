@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ffcore.errors import InputError
+from ffcore.errors import InputError, one_line
 from ffcore.evaluation.curve import THRESHOLDS, Curve
-from ffcore.evaluation.ground_truth import first_line
 from ffcore.files import write_text
 
 PRECISIONS = (0.90, 0.95, 0.99)
@@ -180,7 +179,7 @@ class EvaluationResult:
         except KeyError as error:
             raise InputError(f"is no evaluation result, {error} is missing") from None
         except (AttributeError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"is no evaluation result: {first_line(error)}") from None
+            raise InputError(f"is no evaluation result: {one_line(error)}") from None
 
 
 _AS_THEY_ARE = (
@@ -208,7 +207,7 @@ def read_result(path: str | Path) -> EvaluationResult:
     try:
         plain = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as an evaluation result: {first_line(error)}") from None
+        raise InputError(f"{path}: cannot be read as an evaluation result: {one_line(error)}") from None
     if not isinstance(plain, dict):
         raise InputError(f"{path}: is no evaluation result; give a file that eval-widerface --out wrote")
     try:

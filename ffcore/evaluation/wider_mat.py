@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ffcore.errors import InputError
-from ffcore.evaluation.ground_truth import GroundTruth, first_line, offsets_of
+from ffcore.errors import InputError, one_line
+from ffcore.evaluation.ground_truth import GroundTruth, offsets_of
 from ffcore.evaluation.mat_file import read_mat
 
 SUBSETS = ("easy", "medium", "hard")
@@ -82,7 +82,7 @@ def _load(path: Path, keys: tuple[str, ...], known: dict[bytes, NDArray[Any]]) -
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:  # a name that is no text raises one too
-        raise InputError(f"{path}: cannot be read as a MATLAB v5 file: {first_line(error)}") from None
+        raise InputError(f"{path}: cannot be read as a MATLAB v5 file: {one_line(error)}") from None
     absent = [key for key in keys if key not in content]
     if absent:
         raise InputError(f"{path}: has no {', '.join(absent)}; is it the official file?")

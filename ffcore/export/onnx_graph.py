@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ffcore._version import __version__
 from ffcore.detection.facts import PREFIX, DetectorFacts
-from ffcore.errors import ConfigError, ExportError
+from ffcore.errors import ConfigError, ExportError, one_line
 from ffcore.export.deform_conv import deform_conv_operator, onnx_deform_conv2d
 from ffcore.export.fast.network import FastNetwork
 from ffcore.export.fast.operators import OnnxOperators
@@ -103,8 +103,7 @@ def export_onnx(
                 verbose=False,
             )
     except Exception as error:  # the exporter has no family of errors of its own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ExportError(f"onnx: the exporter failed ({reason}); nothing was written") from error
+        raise ExportError(f"onnx: the exporter failed ({one_line(error)}); nothing was written") from error
     finally:
         network.train(training)
     if program is None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ffcore.errors import ConfigError, ImageError
+from ffcore.errors import ConfigError, ImageError, one_line
 from ffcore.images.jpeg import jpeg_is_complete
 from ffcore.images.kinds import describe_no_image
 
@@ -92,7 +92,7 @@ def _read_file(source: str | Path) -> bytes:
             raise ImageError(source, "is a folder, not an image") from None
         if isinstance(error, PermissionError):
             raise ImageError(source, "may not be read; check its permissions") from None
-        raise ImageError(source, f"cannot be read: {_one_line(error)}") from None
+        raise ImageError(source, f"cannot be read: {one_line(error)}") from None
 
 
 def _is_folder(path: Path) -> bool:
@@ -150,11 +150,11 @@ def _open(data: bytes, name: str) -> Image.Image | None:
             try:
                 return factory(io.BytesIO(data), "")
             except Image.DecompressionBombError as error:
-                raise ImageError(name, f"is too large for Pillow: {_one_line(error)}") from None
+                raise ImageError(name, f"is too large for Pillow: {one_line(error)}") from None
             except Exception as error:  # plugins raise anything: SyntaxError, struct.error, IndexError, …
                 damage = error
     if damage is not None:
-        raise ImageError(name, f"is truncated or damaged: {_one_line(damage)}")
+        raise ImageError(name, f"is truncated or damaged: {one_line(damage)}")
     return None
 
 
@@ -223,9 +223,9 @@ def _from_pillow(image: Image.Image, *, name: str, max_pixels: int) -> NDArray[n
             name, f"with {image.width} × {image.height} pixels does not fit into memory"
         ) from None
     except Image.DecompressionBombError as error:  # a few plugins ask Pillow's limit on their own
-        raise ImageError(name, f"is too large for Pillow: {_one_line(error)}") from None
+        raise ImageError(name, f"is too large for Pillow: {one_line(error)}") from None
     except Exception as error:  # as in _open: decoders raise anything
-        reason = _one_line(error)
+        reason = one_line(error)
         what = "is truncated" if "truncated" in reason.lower() else "is truncated or damaged"
         raise ImageError(name, f"{what}: {reason}") from None
     return upright(_as_uint8(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)), orientation)
@@ -295,7 +295,3 @@ def _from_array(array: NDArray[Any], *, name: str) -> NDArray[np.uint8]:
 def _as_uint8(array: Any) -> NDArray[np.uint8]:
     """The same array, contiguous, with the type that OpenCV's stubs do not promise."""
     return np.ascontiguousarray(array, dtype=np.uint8)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ffcore.errors import ConfigError, InputError, did_you_mean
+from ffcore.errors import ConfigError, InputError, did_you_mean, one_line
 from ffcore.files import replacing
 
 WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp")
@@ -74,7 +74,7 @@ def encode_image(image: NDArray[np.uint8], *, suffix: str, quality: int = 95) ->
         }.get(suffix, [])
         done, data = cv2.imencode(suffix, image, parameters)
     except (cv2.error, OSError, ValueError) as error:
-        done, reason = False, " ".join(str(error).split())
+        done, reason = False, one_line(error)
     else:
         reason = "the encoder gave no reason"
     if not done:

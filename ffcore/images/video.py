@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ffcore.errors import ImageError, InputError
+from ffcore.errors import ImageError, InputError, one_line
 
 _USUAL_FPS = 25.0
 _FASTEST = 1000.0  # frames per second; beyond it, a container tells the ticks of its clock
@@ -110,7 +110,7 @@ class VideoReader:
         try:
             done, frame = self._capture.read()
         except cv2.error as error:
-            raise ImageError(self.name, f"cannot be decoded: {' '.join(str(error).split())}") from None
+            raise ImageError(self.name, f"cannot be decoded: {one_line(error)}") from None
         return np.ascontiguousarray(frame, np.uint8) if done else None
 
     def _stamp(self, index: int) -> float:
@@ -137,7 +137,7 @@ def _open_file(source: str | Path) -> cv2.VideoCapture:
             raise ImageError(source, "is a folder, not a video") from None
         if isinstance(error, PermissionError):
             raise ImageError(source, "may not be read; check its permissions") from None
-        raise ImageError(source, f"cannot be read: {' '.join(str(error).split())}") from None
+        raise ImageError(source, f"cannot be read: {one_line(error)}") from None
     if empty:
         raise ImageError(source, "is empty (0 bytes)")
     _probe(source, path)
@@ -163,8 +163,8 @@ def _probe(source: str | Path, path: Path) -> None:
         with av.open(str(path.absolute())) as container:
             has_pictures = bool(container.streams.video)
     except (av.error.FFmpegError, ValueError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise ImageError(source, f"is not a video that can be read; it may be truncated ({reason})") from None
+        reason = f"is not a video that can be read; it may be truncated ({one_line(error)})"
+        raise ImageError(source, reason) from None
     if not has_pictures:
         raise ImageError(source, "holds no pictures")
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ffcore.errors import InputError
+from ffcore.errors import InputError, one_line
 
 _CLOCK = 90_000  # ticks per second: the customary clock of MPEG, divisible by the usual frame rates
 _QUALITY = "20"  # constant rate factor of H.264, 0..51; at 20 differences are hard to see
@@ -148,7 +148,7 @@ class AvEncoder:
         try:
             self._source = source = av.open(str(Path(sound_from).absolute()))
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            self.sound_lost = f"the sound of {sound_from} cannot be read: {_one_line(error)}"
+            self.sound_lost = f"the sound of {sound_from} cannot be read: {one_line(error)}"
             return iter(())
         if not source.streams.audio:
             return iter(())
@@ -165,7 +165,7 @@ class AvEncoder:
             else:  # PyAV 12 and 13
                 target = self._out.add_stream(template=stream)
         except (av.error.FFmpegError, ValueError) as error:
-            self.sound_lost = f"sound of the kind {codec} cannot be copied: {_one_line(error)}"
+            self.sound_lost = f"sound of the kind {codec} cannot be copied: {one_line(error)}"
             return iter(())
         self.keeps_sound = True
         # Pictures are counted from the first one; what a container puts before it is taken from the sound.
@@ -185,7 +185,7 @@ class AvEncoder:
                     packet.stream = target
                     yield packet
         except self._av.error.FFmpegError as error:
-            self.sound_lost = f"the sound breaks off: {_one_line(error)}"
+            self.sound_lost = f"the sound breaks off: {one_line(error)}"
 
     def _copy_sound(self, until: float) -> None:
         while True:
@@ -204,7 +204,7 @@ class AvEncoder:
         except self._av.error.FFmpegError as error:
             if isinstance(error, OSError) and error.errno:
                 raise OSError(error.errno, error.strerror or str(error)) from error
-            raise InputError(f"{self._path}: cannot be written: {_one_line(error)}") from error
+            raise InputError(f"{self._path}: cannot be written: {one_line(error)}") from error
 
 
 class OpenCVEncoder:
@@ -268,7 +268,3 @@ def _yuv420(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     planes[:height] = full[..., 0]
     planes[height:] = np.concatenate([half[..., 1].ravel(), half[..., 2].ravel()]).reshape(-1, width)
     return planes
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ffcore.errors import one_line
 from ffcore.images.kinds import IMAGE_SUFFIXES
 from ffcore.jobs.shards import Shard
 from ffcore.jobs.storage import filesystem, open_for_reading
@@ -49,7 +50,7 @@ def read_shard(shard: Shard) -> Iterator[Photo]:
     try:
         yield from _tar(uri) if shard.kind == "tar" else _parquet(shard)
     except Exception as error:  # tarfile, pyarrow, the decompressors and the stores share no base below this
-        yield Photo(uri, Path(uri).name, b"", f"breaks off or cannot be read: {_line(error)}")
+        yield Photo(uri, Path(uri).name, b"", f"breaks off or cannot be read: {one_line(error)}")
 
 
 def _single(shard: Shard) -> Iterator[Photo]:
@@ -72,7 +73,7 @@ def _fetch(uri: str) -> Photo:
     except PermissionError:
         return Photo(uri, name, b"", "may not be read; check its permissions")
     except Exception as error:  # stores raise what they like
-        return Photo(uri, name, b"", f"cannot be read: {_line(error)}")
+        return Photo(uri, name, b"", f"cannot be read: {one_line(error)}")
 
 
 def _tar(uri: str) -> Iterator[Photo]:
@@ -103,7 +104,3 @@ def _parquet(shard: Shard) -> Iterator[Photo]:
                 error = "" if content is not None else "has no image in its row"
                 yield Photo(f"{uri}#{number}", f"{number:08d}", content or b"", error)
                 number += 1
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from ffcore.errors import ConfigError, InputError, did_you_mean
+from ffcore.errors import ConfigError, InputError, did_you_mean, one_line
 from ffcore.images.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ffcore.jobs.storage import absolute, filesystem, open_for_reading, with_protocol
 
@@ -207,8 +207,7 @@ def _row_groups(address: str, version: str, size: int, column: str | None) -> li
             schema = table.schema_arrow
             rows = [table.metadata.row_group(i).num_rows for i in range(table.metadata.num_row_groups)]
     except (OSError, ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{address}: cannot be read as Parquet: {reason}") from error
+        raise InputError(f"{address}: cannot be read as Parquet: {one_line(error)}") from error
     chosen = _image_column(schema, address, column)
     starts = [0]
     count = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ffcore import files
-from ffcore.errors import InputError, MissingDependencyError
+from ffcore.errors import InputError, MissingDependencyError, one_line
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss"})
 """Protocols of stores in which a file appears only when all of it has arrived, and which cannot rename."""
@@ -45,9 +45,11 @@ def filesystem(address: str) -> tuple[Any, str]:
     try:
         system, path = fsspec.core.url_to_fs(address)
     except ImportError as error:
-        raise MissingDependencyError(f"{address}: {_line(error)}; pip install it on every machine") from None
+        raise MissingDependencyError(
+            f"{address}: {one_line(error)}; pip install it on every machine"
+        ) from None
     except ValueError as error:
-        raise InputError(f"{address}: no such kind of store: {_line(error)}") from None
+        raise InputError(f"{address}: no such kind of store: {one_line(error)}") from None
     return system, path
 
 
@@ -99,7 +101,7 @@ class Folder:
         except FileNotFoundError:
             return set()
         except Exception as error:  # stores raise what they like
-            raise InputError(f"{self.address}: cannot be listed: {_line(error)}") from error
+            raise InputError(f"{self.address}: cannot be listed: {one_line(error)}") from error
         return {str(path).rstrip("/").rpartition("/")[2] for path in found}
 
     def read(self, name: str) -> bytes:
@@ -111,7 +113,7 @@ class Folder:
         try:
             return bytes(self._system.cat_file(self._place(name)))
         except Exception as error:  # as above
-            raise InputError(f"{self.address}/{name}: cannot be read: {_line(error)}") from error
+            raise InputError(f"{self.address}/{name}: cannot be read: {one_line(error)}") from error
 
     def open(self, name: str) -> Any:
         """A file opened for reading with jumps.
@@ -158,7 +160,7 @@ class Folder:
             write(partial)
             self._system.mv(partial, place)
         except Exception as error:  # as above
-            raise InputError(f"{self.address}/{name}: cannot be written: {_line(error)}") from error
+            raise InputError(f"{self.address}/{name}: cannot be written: {one_line(error)}") from error
 
     def _place(self, name: str) -> str:
         return f"{self._path.rstrip('/')}/{name}"
@@ -167,9 +169,3 @@ class Folder:
 def _protocol(system: Any) -> str:
     name = system.protocol if isinstance(system.protocol, str) else system.protocol[0]
     return "file" if name == "local" else str(name)
-
-
-def _line(error: BaseException) -> str:
-    """An error of somebody else's in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]} ..."

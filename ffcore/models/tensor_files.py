@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ffcore import filetype
-from ffcore.errors import CheckpointError
+from ffcore.errors import CheckpointError, one_line
 
 WRAPPERS = ("state_dict", "model_state_dict")
 """Keys under which training scripts put the tensors."""
@@ -75,7 +75,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
     except SafetensorError as error:
         raise CheckpointError(
-            path, f"is damaged or truncated ({_one_line(error)}); get the file again"
+            path, f"is damaged or truncated ({one_line(error)}); get the file again"
         ) from error
     return _clean(tensors), _own_metadata(path, metadata)
 
@@ -99,7 +99,7 @@ def _read_pickle(path: Path, *, is_archive: bool) -> tuple[dict[str, Tensor], di
     except Exception as error:  # whatever a damaged archive makes torch raise, and it is many things
         if is_archive and not _has_directory(path):
             raise CheckpointError(path, "is truncated; get the file again") from error
-        raise CheckpointError(path, f"cannot be read as a checkpoint ({_one_line(error)})") from error
+        raise CheckpointError(path, f"cannot be read as a checkpoint ({one_line(error)})") from error
     if not isinstance(content, Mapping):
         raise CheckpointError(path, f"holds a {type(content).__name__}, not the weights of a network")
     metadata = _own_metadata(path, content)
@@ -140,8 +140,3 @@ def _own_metadata(path: Path, content: Mapping[Any, Any]) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(path, "its metadata is damaged; get the file again") from error
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:160]

@@ -11,7 +11,7 @@ from typing import IO, Any
 import torch
 
 from ffcore.config.layers import read_toml, resolve, to_toml
-from ffcore.errors import InputError
+from ffcore.errors import InputError, one_line
 from ffcore.files import replacing, write_text
 from ffcore.models.featherface import FeatherFace
 from ffcore.models.weights import save_network
@@ -92,7 +92,7 @@ class RunFolder:
             try:
                 torch.save({"version": _VERSION, **state}, part)
             except RuntimeError as error:  # how torch's writer says that a disk is full
-                raise OSError(None, str(error).splitlines()[0]) from error
+                raise OSError(None, one_line(error)) from error
         return file
 
     def read_checkpoint(self) -> dict[str, Any] | None:
@@ -107,8 +107,7 @@ class RunFolder:
         try:
             state = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file fails in many ways
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{file}: is damaged and cannot be resumed from: {reason}") from None
+            raise InputError(f"{file}: is damaged and cannot be resumed from: {one_line(error)}") from None
         if not isinstance(state, dict) or state.get("version") != _VERSION:
             raise InputError(f"{file}: was written by another version and cannot be resumed from")
         return state

@@ -12,5 +12,5 @@ from tests.distillation.toys import trained
 def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`trained("v2")` as ONNX; exporting takes seconds."""
     path = tmp_path_factory.mktemp("teacher") / "v2.onnx"
-    export_onnx(trained("v2"), path)
+    export_onnx(trained("v2"), path, form="plain")
     return path

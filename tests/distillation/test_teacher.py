@@ -108,6 +108,18 @@ def test_a_file_of_other_weights_is_refused(onnx_file: Path) -> None:
         OnnxTeacher(trained("v1"), onnx_file)
 
 
+def test_a_file_that_rounds_small_probabilities_is_refused(tmp_path: Path) -> None:
+    network = trained("v2")
+    with torch.no_grad():
+        for head in network.heads:
+            head.logits.bias[0::2] += (
+                12  # as sure of its background as a network that saw thousands of photos
+            )
+    export_onnx(network, tmp_path / "fast.onnx", form="fast")
+    with pytest.raises(CheckpointError, match=r"fast\.onnx: rounds small probabilities.*form=\"plain\""):
+        OnnxTeacher(network, tmp_path / "fast.onnx")
+
+
 def test_a_file_of_one_size_is_refused_because_batches_have_others(tmp_path: Path, onnx_file: Path) -> None:
     model = onnx.load(onnx_file)
     for place, size in ((2, 64), (3, 64)):
@@ -158,7 +170,7 @@ def test_public_teachers_say_the_same_in_torch_and_in_onnx(
 ) -> None:
     network: FeatherFace = load_network(reference / "weights" / PUBLIC[name], expect=name)
     path = tmp_path / "teacher.onnx"
-    export_onnx(network, path)
+    export_onnx(network, path, form="plain")
     images = np.load(reference / "golden" / "inputs.npz")
     one, other = OnnxTeacher(network, path, threads=1), TorchTeacher(network)
     for size in ("97x131", "160x256_b2"):
