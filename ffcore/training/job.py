@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from ffcore.losses.classes import set_prior
 from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.variants import variant_config
 from ffcore.models.weights import load_backbone, load_network
+from ffcore.training.cpu import settings_for_training
 from ffcore.training.data import RunData, read_data, training_batches, validation_batches
 from ffcore.training.events import RunStarted
 from ffcore.training.loop import Ending, Look, TrainingLoop
@@ -53,20 +53,7 @@ class TrainingResult:
     steps: int
 
 
-@contextmanager
-def _small_numbers_flushed() -> Iterator[None]:
-    """Within it, numbers below the normal range of floats count as zero on this thread.
-
-    Small gradients otherwise cost a CPU ten times the time; other code of the process may want them.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-
-
-@_small_numbers_flushed()
+@settings_for_training()
 def train(
     config: RunConfig,
     folder: str | Path,
