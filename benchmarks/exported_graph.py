@@ -4,8 +4,9 @@
 
 All graphs take turns in random order, one thread each, on ONNX Runtime's CPU provider with the sessions of
 the library's own detector. Printed are medians and, for every pair of graphs, the median over all rounds of
-the ratio within the round. Times are those that the processor spent on the thread (a busy machine stretches
-the clock on the wall at random); --wall prints the clock instead. The peers are the ONNX files in the
+the ratio within the round. "fixed" is the fast graph with batch, height and width fixed, as those of some
+peers are. Times are those that the processor spent on the thread (a busy machine stretches the clock on the
+wall at random); --wall prints the clock instead. The peers are the ONNX files in the
 folder ``peers`` of FEATHERFACE_REFERENCE; without it the comparison is with the straightforward form alone.
 """
 
@@ -29,7 +30,7 @@ from ffcore.detection.onnxruntime_session import OnnxRuntimeSession
 from ffcore.export.onnx_graph import export_onnx
 from ffcore.models.weights import load_network
 
-PEERS = ("scrfd_500m_bnkps.onnx", "yunet_n_640.onnx")
+PEERS = ("scrfd_500m_bnkps.onnx", "yunet_n_640.onnx", "yunet_n_dynamic.onnx")
 WARM_UP = 3
 
 
@@ -47,9 +48,11 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         network = load_network(tensors_file(options.model))
-        files = {form: Path(folder) / f"{form}.onnx" for form in ("fast", "plain")}
+        files = {form: Path(folder) / f"{form}.onnx" for form in ("fast", "fixed", "plain")}
+        export_onnx(network, files["fast"])
+        export_onnx(network, files["fixed"], size=(options.size, options.size))
+        export_onnx(network, files["plain"], form="plain")
         for form, file in files.items():
-            export_onnx(network, file, form=form)  # type: ignore[arg-type]
             print(f"{form:24} {file.stat().st_size:>10,} bytes")
         reference = os.environ.get("FEATHERFACE_REFERENCE")
         if reference:
