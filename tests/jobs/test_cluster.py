@@ -1,7 +1,7 @@
 """The whole job on a Ray cluster of two nodes, both on this machine, that these tests start and stop.
 
-``FEATHERFACE_CLUSTER_PHOTOS`` sets how many photos go through, 300 by default; with 5,000 or more it is also
-measured whether memory stays flat.
+They start only where ``FEATHERFACE_CLUSTER_PHOTOS`` says how many photos go through: 150 take some minutes, as in
+``.ci/run``; with 5,000 or more it is also measured whether memory stays flat.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ray = pytest.importorskip("ray", reason='needs pip install "featherface[ray]"')
 PHOTOS = int(os.environ.get("FEATHERFACE_CLUSTER_PHOTOS", "0"))
 
 pytestmark = pytest.mark.skipif(
-    not PHOTOS, reason="starts clusters for many minutes; set FEATHERFACE_CLUSTER_PHOTOS to 300 or more"
+    not PHOTOS, reason="starts clusters, for minutes; set FEATHERFACE_CLUSTER_PHOTOS to 150 or more"
 )
 PER_SHARD = 25 if PHOTOS < 5000 else 250
 SHARDS = PHOTOS // PER_SHARD
