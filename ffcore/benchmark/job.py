@@ -12,9 +12,10 @@ from typing import Literal
 
 import cv2
 
-from ffcore.benchmark.candidate import Candidate, Sample, engine_version, open_candidate, stated_aps
+from ffcore.benchmark.candidate import Candidate, Sample, stated_aps
 from ffcore.benchmark.machine import describe_machine
 from ffcore.benchmark.memory import measure_memory
+from ffcore.benchmark.opening import engine_version, open_candidate
 from ffcore.benchmark.options import BenchmarkOptions
 from ffcore.benchmark.picture import write_picture
 from ffcore.benchmark.result import BenchmarkResult, Measurement, Memory, Stages, Timing

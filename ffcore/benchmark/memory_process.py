@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ffcore.benchmark.candidate import load_engine, open_candidate
+from ffcore.benchmark.opening import load_engine, open_candidate
 from ffcore.benchmark.options import BenchmarkOptions
 from ffcore.benchmark.result import Memory
 

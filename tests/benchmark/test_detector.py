@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from ffcore.benchmark import BenchmarkOptions
-from ffcore.benchmark.candidate import Sample, open_candidate, stated_aps
+from ffcore.benchmark.candidate import Sample, stated_aps
 from ffcore.benchmark.detector import DetectorCandidate
+from ffcore.benchmark.opening import open_candidate
 from ffcore.benchmark.stopwatch import NetworkStopwatch
 from ffcore.detection import FaceDetector
 from ffcore.detection.loading import load_backend

@@ -9,8 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ffcore.benchmark import BenchmarkOptions
-from ffcore.benchmark.candidate import open_candidate
 from ffcore.benchmark.memory import measure_memory
+from ffcore.benchmark.opening import open_candidate
 from ffcore.errors import ModelError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is expected here is what Linux counts")

@@ -1,7 +1,7 @@
 """The whole job on a Ray cluster of two nodes, both on this machine, that these tests start and stop.
 
-They start only where ``FEATHERFACE_CLUSTER_PHOTOS`` says how many photos go through: 150 take some minutes, as in
-``.ci/run``; with 5,000 or more it is also measured whether memory stays flat.
+They start only where ``FEATHERFACE_CLUSTER_PHOTOS`` says how many photos go through: 150 take minutes, as
+in ``.ci/run``; with 5,000 or more it is also measured whether memory stays flat.
 """
 
 from __future__ import annotations
