@@ -60,6 +60,10 @@ SHORTENED = (
                 "featherface train --data wider/train --model v1 --init v1-small.safetensors "
                 "--set 'model.settings=[\"out_channel=40\"]'"
             ),
+            (
+                "torchrun --standalone --nproc-per-node 2 -m ffcli train --data wider/train --model v2 "
+                "--batch-size 8 --threads 1"
+            ),
             "featherface distill --teacher v1.pth --data wider/train --alpha-schedule dynamic",
             "featherface distill --teacher v1.pth --data DIR --alpha-schedule dynamic",
             "featherface distill --teacher v1.pth --data DIR",
@@ -85,20 +89,15 @@ SHORTENED = (
         more=f"{_SMALL} --teacher-runtime torch",
     ),
     Shortened(
-        reason="the same, with one process, as each of them loads torch; tests/training has two",
+        reason="the same, with one process in place of four: each of them loads torch",
         commands=(
             (
-                "torchrun --standalone --nproc-per-node 4 -m ffcli train --data wider/train --preset v2 "
-                "--out runs/four"
-            ),
-            "torchrun --standalone --nproc-per-node 4 -m ffcli train --data DIR --model v1 --batch-size 8",
-            (
-                "torchrun --standalone --nproc-per-node 4 -m ffcli train --data wider/train --model v1 "
+                "torchrun --standalone --nproc-per-node 4 -m ffcli train --data DIR --model v1 "
                 "--batch-size 8 --out runs/four"
             ),
             (
-                "torchrun --standalone --nproc-per-node 2 -m ffcli train --data wider/train --model v2 "
-                "--batch-size 8 --threads 1"
+                "torchrun --standalone --nproc-per-node 4 -m ffcli train --data wider/train --model v1 "
+                "--batch-size 8 --out runs/four"
             ),
         ),
         instead=("--nproc-per-node 4", "--nproc-per-node 1"),
