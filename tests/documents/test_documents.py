@@ -6,6 +6,7 @@ import pytest
 
 from tests.documents.documents import Command, commands_of, redirections, simple_commands
 from tests.documents.exceptions import Shortened
+from tests.documents.parsing import calls, promised, understood
 
 TEXT = """\
 # featherface detect
@@ -80,3 +81,29 @@ def test_a_shortened_command_says_what_is_typed_instead() -> None:
         "long", ("train 400 && serve",), more="--epochs 1", less=" && serve", instead=("4", "3")
     )
     assert entry.applied("train 400 && serve") == "train 300 --epochs 1"
+
+
+@pytest.mark.parametrize(
+    "text", ["featherface detect a.jpg --modle v2", "featherface detct a.jpg", "python -m ffcli detect"]
+)
+def test_what_the_parser_refuses_is_not_understood(text: str) -> None:
+    (arguments,) = calls(text)
+    with pytest.raises(Exception, match=r"modle|detct|sources"):
+        understood(arguments)
+
+
+def test_the_program_is_found_behind_torchrun() -> None:
+    call = "torchrun --standalone --nproc-per-node 2 -m ffcli train --data faces --out runs/two"
+    assert calls(call) == [["train", "--data", "faces", "--out", "runs/two"]]
+    with pytest.raises(SystemExit):
+        calls("torchrun --standalone --processes 2 -m ffcli train")
+
+
+def test_what_a_command_must_leave_is_known_from_its_options() -> None:
+    assert promised("featherface detect a.jpg --out drawn --crops c --coco > faces.json && ls") == [
+        "faces.json",
+        "drawn",
+        "c",
+    ]
+    assert promised("featherface convert faces --coco faces.json") == ["faces.json"]
+    assert promised("featherface train --data faces --check") == []
