@@ -132,6 +132,11 @@ SHORTENED = (
         commands=(
             "featherface benchmark --model v2 --onnx somebody_else.onnx --size 640 --threads 1",
             "featherface benchmark --model v1.onnx --model v1.pth --onnx other.onnx --size 640 --threads 1",
+            (
+                "featherface benchmark --model v1-original.pth --model v1.pth --model v2.safetensors "
+                "--model v1.onnx --model v2.onnx --onnx scrfd_500m_bnkps.onnx --onnx yunet_n_640.onnx "
+                "--size 640 --threads 1 --photo examples/photos/group.jpg"
+            ),
         ),
         more="--rounds 1 --warmup 0 --no-memory",
     ),

@@ -126,12 +126,13 @@ def _wider_face(folder: Path) -> None:
 
 
 def _networks(folder: Path) -> None:
-    """Weights under the names of the documents; those of `v1` are random, but not fresh."""
-    save_network(random_network(VARIANTS["v1"]), folder / "v1.pth")
+    """Weights under the names of the documents; they are ours, or random, but not fresh."""
+    for variant in ("v1", "v1-original"):
+        save_network(random_network(VARIANTS[variant]), folder / f"{variant}.pth")
     shutil.copy(SHIPPED["v2"].onnx, folder / "v1.onnx")
     shutil.copy(SHIPPED["v2"].tensors, folder / "legs-1-to-5.safetensors")
-    for name in ("other.onnx", "somebody_else.onnx"):
-        toy_onnx(folder / name)
+    for name in ("other", "somebody_else", "scrfd_500m_bnkps", "yunet_n_640"):
+        toy_onnx(folder / f"{name}.onnx")
 
 
 def _unfinished_runs(folder: Path) -> None:
