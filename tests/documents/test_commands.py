@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,13 +67,18 @@ class Places:
             "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONPATH": str(ROOT),
         }
-        self._done: dict[str, Path] = {}
+        self._done: dict[str, tuple[Path, str]] = {}
 
     def run(self, text: str) -> tuple[Path, str]:
         """Runs a command, after the one that it needs, in a folder of its own; gives folder and stdout."""
-        start = self.after(AFTER[text]) if text in AFTER else self._world
-        folder = self._folder / f"{sum(1 for _ in self._folder.iterdir())}"
-        shutil.copytree(start, folder, symlinks=True)
+        if text not in self._done:
+            self._done[text] = self._run(text)
+        return self._done[text]
+
+    def _run(self, text: str) -> tuple[Path, str]:
+        start = self.run(AFTER[text])[0] if text in AFTER else self._world
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        shutil.copytree(start, folder, symlinks=True, dirs_exist_ok=True)
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", typed(text)],
             cwd=folder,
@@ -84,12 +90,6 @@ class Places:
         )
         assert done.returncode == 0, f"{typed(text)}\nends with {done.returncode}\n{done.stderr[-3000:]}"
         return folder, done.stdout
-
-    def after(self, text: str) -> Path:
-        """The folder after a command, which is kept for those that need it."""
-        if text not in self._done:
-            self._done[text], _ = self.run(text)
-        return self._done[text]
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +118,5 @@ def test_a_command_does_what_the_documents_say(command: Command, places: Places)
         path = folder / name
         assert path.stat().st_size if path.is_file() else any(path.iterdir()), name
     assert made or printed.strip()
+    if command.text not in AFTER.values():
+        shutil.rmtree(folder)
