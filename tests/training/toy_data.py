@@ -8,11 +8,16 @@ from examples.toy_faces import SIDE, write_photos
 from ffcore.config.layers import Layer
 from ffcore.training.run_config import RunConfig, preset, resolve_run
 
-__all__ = ["SIDE", "toy_config", "write_photos"]
+__all__ = ["SIDE", "toy_config", "toy_settings", "write_photos"]
 
 
 def toy_config(folder: Path, **values: object) -> RunConfig:
     """A short run of v2 on such photos; ``section__field=value`` changes it."""
+    return resolve_run([preset("v2"), toy_settings(folder, **values)]).config
+
+
+def toy_settings(folder: Path, **values: object) -> Layer:
+    """What such a run changes of the preset."""
     chosen: dict[str, object] = {
         "data.path": str(folder),
         "data.batch_size": 2,
@@ -22,5 +27,4 @@ def toy_config(folder: Path, **values: object) -> RunConfig:
         "validation.size": SIDE,
         "train.epochs": 3,
     }
-    chosen |= {name.replace("__", "."): value for name, value in values.items()}
-    return resolve_run([preset("v2"), Layer("test", chosen)]).config
+    return Layer("test", chosen | {name.replace("__", "."): value for name, value in values.items()})
