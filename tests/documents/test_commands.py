@@ -80,7 +80,7 @@ class Places:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         shutil.copytree(start, folder, symlinks=True, dirs_exist_ok=True)
         done = subprocess.run(
-            ["bash", "-e", "-o", "pipefail", "-c", typed(text)],
+            [*LIMIT, "bash", "-e", "-o", "pipefail", "-c", typed(text)],
             cwd=folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -104,6 +104,9 @@ def typed(text: str) -> str:
     entry: Shortened | None = SHORT.get(text)
     return entry.applied(text) if entry else text
 
+
+# A command that never ends should be named, where the system has something to end it with.
+LIMIT = ["timeout", "1200"] if shutil.which("timeout") else []
 
 # Two documents may have the same command: it is run once.
 RUN = {canonical(typed(each.text)): each for each in reversed(COMMANDS) if each.text not in AWAY}
