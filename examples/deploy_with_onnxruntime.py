@@ -37,6 +37,7 @@ class Detector:
         facts = self.session.get_modelmeta().custom_metadata_map
         self.mean = np.array(json.loads(f"[{facts['featherface.mean']}]"), np.float32)
         self.variances = json.loads(facts["featherface.variances"])
+        self.score = float(facts.get("featherface.score_threshold", 0.5))
         strides, sides = (json.loads(facts[f"featherface.{key}"]) for key in ("strides", "min_sizes"))
         self.size = size
         self.anchors = np.array(
@@ -104,11 +105,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int, default=640)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--score", type=float, default=0.5)
+    parser.add_argument("--score", type=float, help="by default what the file recommends")
     parser.add_argument("--nms", type=float, default=0.4)
     options = parser.parse_args()
 
     detector = Detector(options.model, options.size)
+    score = detector.score if options.score is None else options.score
     photos = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     with ThreadPoolExecutor(2) as readers:
         for start in range(0, len(photos), options.batch):
@@ -119,7 +121,7 @@ def main() -> None:
             good = [(path, *read) for path, read in ready if read is not None]
             if not good:
                 continue
-            found = detector([image for _, image, _ in good], options.score, options.nms)
+            found = detector([image for _, image, _ in good], score, options.nms)
             for (path, _, factor), faces in zip(good, found, strict=True):
                 in_photo = {"boxes": factor, "scores": 1.0, "landmarks": factor}
                 record = {

@@ -91,7 +91,7 @@ def test_deploying_with_onnx_runtime_alone_finds_what_the_package_finds(tmp_path
     model = ROOT / "ffcore" / "weights" / "v2.onnx"
     printed = run("deploy_with_onnxruntime.py", model, tmp_path / "photos", "--size", 640, "--batch", 3)
     found = {Path(each["image"]).name: each for each in map(json.loads, printed.splitlines())}
-    detector = FaceDetector.load("v2", max_side=640, score=0.5, close_ups=False)
+    detector = FaceDetector.load("v2", max_side=640, close_ups=False)
     assert sorted(found) == sorted(path.name for path in PHOTOS.glob("*.jpg"))
     for name in ("astronaut.jpg", "cat.jpg", "grace_hopper.jpg"):
         faces, record = detector(read_image(PHOTOS / name)), found[name]
