@@ -91,7 +91,7 @@ class Collector:
         if path.parent not in self._listings:
             try:
                 files = sorted(path.parent.iterdir())
-            except OSError:
+            except (OSError, ValueError):  # ValueError: a damaged name with a NUL in it
                 files = []
             images = [each for each in files if each.suffix.lower() in IMAGE_SUFFIXES]
             self._listings[path.parent] = {

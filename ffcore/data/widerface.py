@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 from ffcore.data.collector import Annotations, Check, Collector, FaceRow, Names, key_of, read_lines
 from ffcore.data.numbers import finite_numbers
 from ffcore.images import IMAGE_SUFFIXES
 
+_COUNT = re.compile(r"[0-9]{1,9}")
 _COLUMNS = 10  # x y w h blur expression illumination invalid occlusion pose
 _INVALID = 7
 
@@ -86,7 +88,7 @@ def is_image_name(line: str) -> bool:
 def _faces(collector: Collector, lines: list[str], place: str, first: int) -> list[FaceRow]:
     """Faces from the lines that follow a name, of which the first is numbered `first`."""
     filled = [(first + offset, line) for offset, line in enumerate(lines) if line]
-    if not filled or not filled[0][1].isdecimal():
+    if not filled or not _COUNT.fullmatch(filled[0][1]):
         collector.defect(
             "malformed_line", place.format(first), "the number of faces is expected after a name"
         )

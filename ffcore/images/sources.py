@@ -15,6 +15,8 @@ from ffcore.images.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 Kind = Literal["image", "video", "camera"]
 
+_CAMERA_DIGITS = 4  # longer numbers are names of files, such as dates, that are not there
+
 
 @dataclass(frozen=True)
 class Source:
@@ -90,7 +92,7 @@ def _expand(name: str, recursive: bool) -> Iterator[Source | InputError]:
         yield from _folder(path, name, recursive)
     elif exists:
         yield Source(kind_of(path) or "image", name, path, None, Path(path.name))
-    elif name.isascii() and name.isdigit():
+    elif name.isascii() and name.isdigit() and len(name) <= _CAMERA_DIGITS:
         yield Source("camera", f"camera {int(name)}", None, int(name), Path(f"camera-{int(name)}"))
     elif glob.has_magic(name):
         yield from _pattern(name, recursive)

@@ -64,6 +64,12 @@ def test_each_defect_of_a_face_is_counted_with_its_line(
         read_annotations(tmp_path, strict=True)
 
 
+def test_a_name_with_a_nul_in_its_folder_is_a_missing_image(tmp_path: Path) -> None:
+    found = read_annotations(retinaface(tmp_path, "# a\0b/1.jpg\n1 1 9 9\n# b/3.jpg\n"))
+    assert kinds(found.report) == {"missing_image": 1}
+    assert [image.name for image in found.images] == ["b/3.jpg"]
+
+
 def test_a_box_that_reaches_beyond_the_image_is_kept_and_noted(tmp_path: Path) -> None:
     found = read_annotations(retinaface(tmp_path, "# a/1.jpg\n-4 10 20 20\n"))
     np.testing.assert_array_equal(found.images[0].faces.boxes, [[-4, 10, 16, 30]])
@@ -149,6 +155,17 @@ def test_faces_that_official_labels_beside_mark_invalid_are_ignored(tmp_path: Pa
         assert one.faces.ignore.tolist() == [True, False]
         assert one.faces.has_landmarks.tolist() == [True, False]
         assert two.faces.ignore.tolist() == [False]
+
+
+@pytest.mark.parametrize("count", ["9" * 5000, "٣", "-1", "1.0"])
+def test_a_number_of_faces_that_is_none_is_a_defect(count: str, tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "b/3.jpg"):
+        photo(tmp_path / "images" / name)
+    text = f"a/1.jpg\n{count}\n1 2 10 12 {OFFICIAL}\nb/3.jpg\n1\n1 2 10 12 {OFFICIAL}\n"
+    (tmp_path / "wider_face_train_bbx_gt.txt").write_text(text, encoding="utf-8")
+    found = read_annotations(tmp_path)
+    assert [defect.where for defect in found.report.defects] == ["wider_face_train_bbx_gt.txt line 2"]
+    assert [len(image.faces) for image in found.images] == [0, 1]
 
 
 def test_official_labels_go_on_after_a_wrong_count_and_a_short_line(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ def test_without_recursion_folders_below_are_left_out(tree: Path) -> None:
     assert relatives(find_sources(["a"], recursive=False)[0]) == ["x.jpg"]
 
 
+@pytest.mark.parametrize("name", ["20240131", "9" * 5000])
+def test_a_number_that_no_camera_has_is_a_file_that_is_not_there(name: str, tree: Path) -> None:
+    sources, problems = find_sources([name])
+    assert not sources
+    assert len(problems) == 1
+
+
 def test_a_number_is_a_camera_unless_a_file_has_that_name(tree: Path) -> None:
     (source,), problems = find_sources(["0"])
     assert (source.kind, source.camera, source.path, source.name) == ("camera", 0, None, "camera 0")
