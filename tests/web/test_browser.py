@@ -15,10 +15,11 @@ import pytest
 from PIL import Image
 
 from ffcore.detection import FaceDetector
-from ffcore.export.web.page import LOWEST_SCORE
+from ffcore.export.parity import Case
+from ffcore.export.web.page import LOWEST_SCORE, write_page
 from ffcore.faces import Faces
 from ffcore.images import read_image
-from tests.web.conftest import PHOTOS, faces_on, served, show
+from tests.web.conftest import PATIENCE, PHOTOS, faces_on, served, show
 
 log = logging.getLogger(__name__)  # figures for docs/web.md: pytest --log-cli-level=INFO
 
@@ -64,6 +65,27 @@ def test_the_example_photos_have_the_faces_that_detect_finds(
         assert record["image"] == name
         assert (record["height"], record["width"]) == read_image(PHOTOS / name).shape[:2]
         require_equal(found, detector(PHOTOS / name))
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("weights", ["v1_original_public.pth", "v1_public.pth", "v2_ca_public.pth"])
+def test_a_page_with_public_weights_finds_their_faces(
+    weights: str, reference: Path, browser: Any, tmp_path: Path
+) -> None:
+    source = reference / "weights" / weights
+    write_page(source, tmp_path / "site", compared_on=[Case(1, 320, 320)])
+    detector = FaceDetector.load(source, device="cpu")
+    with served(tmp_path / "site") as address:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        page.get_by_role("status").filter(has_text="Ready").wait_for()
+        for name, count in WANTED.items():
+            show(page, PHOTOS / name)
+            _, found = faces_on(page)
+            assert len(found) == count, name
+            require_equal(found, detector(PHOTOS / name))
+        page.close()
 
 
 def test_a_large_photo_on_its_side_is_turned_shrunk_and_looked_at_twice(
