@@ -1,4 +1,4 @@
-"""The commands that are not run to the letter, each with the reason; every other one is.
+"""The commands that are not run to the letter by the gate, each with the reason; every other one is.
 
 Commands stand here as the documents have them. What is not of a reader's own making, an ellipsis or an option
 in brackets, makes a synopsis of a line, and does not stand here.
@@ -19,6 +19,7 @@ class Shortened:
         more: Typed at the end as well; the last value of an option counts.
         less: Left out.
         instead: What is typed in place of what.
+        always: Whether it is also typed where the others are run as they are written, see test_commands.
     """
 
     reason: str
@@ -26,6 +27,7 @@ class Shortened:
     more: str = ""
     less: str = ""
     instead: tuple[str, str] = ("", "")
+    always: bool = False
 
     def applied(self, text: str) -> str:
         """What is typed in place of a command."""
@@ -162,11 +164,13 @@ SHORTENED = (
         ),
         less=" && python -m http.server --directory site",
         more="--runtime runtime",
+        always=True,
     ),
     Shortened(
         reason="the gate runs the whole line in an environment of its own",
         commands=("pip install . && featherface detect examples/photos --out detections",),
         less="pip install . && ",
+        always=True,
     ),
 )
 
@@ -195,6 +199,7 @@ ELSEWHERE = (
             "FEATHERFACE_FUZZ=10000 FEATHERFACE_FUZZ_SEED=$RANDOM python -m pytest tests/fuzz",
             "FEATHERFACE_FUZZ=10000 pytest tests/fuzz -n 2",
             "FEATHERFACE_LONG_RUN=20000 pytest tests/detection/test_long_run.py",
+            "FEATHERFACE_AS_WRITTEN=1 FEATHERFACE_REFERENCE=reference python -m pytest -n 0 tests/documents",
         ),
     ),
     Elsewhere(

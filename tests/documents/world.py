@@ -16,6 +16,7 @@ from ffcore import FaceDetector
 from ffcore.detection.shipped import SHIPPED
 from ffcore.distillation.job import distill
 from ffcore.distillation.run_config import resolve_distillation
+from ffcore.evaluation.wider_mat import read_wider_ground_truth
 from ffcore.events import Event
 from ffcore.export.web.runtime import BUILDS
 from ffcore.images import VideoWriter, read_image, write_image
@@ -123,6 +124,28 @@ def _wider_face(folder: Path) -> None:
     (folder / "dev.txt").write_text("".join(lines[-4:]), encoding="utf-8")
     for name, same in SAME.items():
         (folder / name).symlink_to(same, target_is_directory=True)
+
+
+def complete_wider_face(folder: Path, reference: Path) -> None:
+    """Puts the official ground truth into a world, with a photo and predictions for each of its images."""
+    wider, photo = folder / "wider", _small("grace_hopper")
+    for path in (wider / "gt", wider / "val", folder / "somebody" / "predictions"):
+        shutil.rmtree(path)
+    shutil.copytree(reference / "evaluation" / "ground_truth", wider / "gt")
+    images = read_wider_ground_truth(wider / "gt").images
+    (folder / "list.txt").write_text("".join(f"{image}\n" for image in images[::20]), encoding="utf-8")
+    val = folder.with_name("val")  # beside the world, of which copies are made
+    once = val / "once.jpg"
+    write_image(once, photo)
+    for image in images:
+        path = val / f"{image}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.hardlink_to(once)
+    (wider / "val").symlink_to(val, target_is_directory=True)
+    height, width = photo.shape[:2]
+    faces = FaceDetector.load("v2", device="cpu")(photo)
+    found = [ImageFaces(f"{image}.jpg", width, height, faces) for image in images]
+    write_widerface(folder / "somebody" / "predictions", found)
 
 
 def _networks(folder: Path) -> None:
