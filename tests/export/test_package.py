@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,11 +95,3 @@ def test_a_folder_with_files_is_left_alone_and_a_failure_leaves_nothing(tmp_path
     with pytest.raises(UnknownModelError):
         export_package("v3", tmp_path / "new")
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]
-
-
-@pytest.mark.reference
-def test_public_weights_make_a_package_that_finds_the_same_faces(reference: Path, tmp_path: Path) -> None:
-    shutil.copy(reference / "weights" / "v1_public.pth", tmp_path / "v1.pth")
-    folder = packaged(tmp_path / "v1.pth", tmp_path / "package")
-    for name, count in (("astronaut", 1), ("cat", 0), ("group", 18)):
-        assert len(lines_of(folder, str(PHOTOS / f"{name}.jpg"))) == count
