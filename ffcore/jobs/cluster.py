@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -40,6 +40,12 @@ each of three stages before it starts any task, and a stage that finds nothing l
 """
 
 _KNOCK_SECONDS = 10.0
+
+_LOOK_SECONDS = 5.0
+"""How often is looked for machines that have left, while nothing comes."""
+
+_PATIENCE_SECONDS = 60.0
+"""Ray has so long to make up for a machine that left before its shards are started again."""
 
 _BLOCK_BYTES = 16 * 2**20
 """Decoded photos that travel together; half a dozen of one megapixel."""
@@ -86,10 +92,15 @@ class Placement:
             raise ConfigError(
                 f"gpus_per_actor = {self.gpus_per_actor:g}, but the cluster has {gpus:g} GPUs; leave it out"
             )
-        if self.workers is not None:
-            return self.workers
+        return self.workers if self.workers is not None else self._room_on(resources)
+
+    def fitted_to(self, resources: Mapping[str, float]) -> Placement:
+        """The same with no more actors than a cluster with these resources has room for."""
+        return replace(self, workers=min(self.actors_on(resources), self._room_on(resources)))
+
+    def _room_on(self, resources: Mapping[str, float]) -> int:
         if self.gpus_per_actor:
-            return max(1, int(gpus / self.gpus_per_actor + 1e-9))
+            return max(1, int(resources.get("GPU", 0.0) / self.gpus_per_actor + 1e-9))
         return max(1, int(resources.get("CPU", 1.0)))
 
 
@@ -179,6 +190,10 @@ def stream(plan: Plan, numbers: Sequence[int], *, placement: Placement) -> Gener
         override_num_blocks=len(numbers),
     )
     _settle(shards.context)
+    watch = _Watch()
+    # Not all versions of Ray Data let somebody watch; those that do not wait for machines to come.
+    if hasattr(shards.context, "custom_execution_callback_classes"):
+        shards.context.custom_execution_callback_classes = [lambda: watch]
     photos = shards.map_batches(decode_shards, batch_format="numpy", **helpers)
     faces = photos.map_batches(
         _Detecting,
@@ -191,16 +206,60 @@ def stream(plan: Plan, numbers: Sequence[int], *, placement: Placement) -> Gener
     if plan.anonymize is not None:
         faces = faces.map_batches(HideFaces(plan.anonymize).__call__, batch_format="numpy", **helpers)
     try:
-        yield from faces.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1)
+        for batch in faces.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=1):
+            watch.something_came()
+            yield batch
+            watch.something_came()
     except RayError as error:
         if (cause := _cause(error)) is not None:
             raise cause from error
         raise ClusterError(_line(error)) from error
 
 
-def _without_shards(plan: Plan) -> Plan:
-    from dataclasses import replace
+class _Watch:
+    """Ends a data set that waits for machines that have left.
 
+    What was lost with a machine Ray repeats in the very actors that made it, started again. Where the other
+    machines are full of actors there is no room for these, and Ray Data would wait until a machine comes. An
+    exception in this callback, which Ray Data calls at each of its steps, ends the data set.
+    """
+
+    def __init__(self) -> None:
+        self._machines = _machines()
+        self._looked = 0.0
+        self.something_came()
+
+    def something_came(self) -> None:
+        """The data set is alive."""
+        self._last = time.monotonic()
+
+    def before_execution_starts(self, _executor: Any) -> None:
+        """See Ray Data's ``ExecutionCallback``, also below."""
+
+    def on_execution_step(self, _executor: Any) -> None:
+        """Looks for machines that are gone, when nothing has come for a while."""
+        now = time.monotonic()
+        if now - self._last < _PATIENCE_SECONDS or now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
+        if lost := self._machines - _machines():
+            raise ClusterError(f"{len(lost)} of {len(self._machines)} machines have left")
+
+    def after_execution_succeeds(self, _executor: Any) -> None:
+        """Nothing is left to watch."""
+
+    def after_execution_fails(self, _executor: Any, error: Exception) -> None:
+        """Likewise."""
+
+
+def _machines() -> set[str]:
+    """Those of the cluster that are there."""
+    import ray
+
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
+def _without_shards(plan: Plan) -> Plan:
     return replace(plan, shards=())
 
 

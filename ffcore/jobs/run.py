@@ -161,6 +161,7 @@ class _Run:
                 self._pass(now, placement, finished)
             except ClusterError as error:
                 reason = str(error)
+                placement = placement.fitted_to(cluster_resources())
             left = [number for number in left if number not in finished]
             lost = len(now) - len(finished)
             if not lost:

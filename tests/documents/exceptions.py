@@ -198,6 +198,7 @@ ELSEWHERE = (
         commands=(
             "FEATHERFACE_FUZZ=10000 FEATHERFACE_FUZZ_SEED=$RANDOM python -m pytest tests/fuzz",
             "FEATHERFACE_FUZZ=10000 pytest tests/fuzz -n 2",
+            "FEATHERFACE_CLUSTER_PHOTOS=20000 python -m pytest -n 0 tests/jobs/test_cluster.py",
             "FEATHERFACE_LONG_RUN=20000 pytest tests/detection/test_long_run.py",
             "FEATHERFACE_AS_WRITTEN=1 FEATHERFACE_REFERENCE=reference python -m pytest -n 0 tests/documents",
         ),

@@ -46,7 +46,7 @@ pytestmark = pytest.mark.skipif(
 LARGE = PHOTOS >= 5000
 PER_SHARD = 250 if LARGE else 25
 SHARDS = PHOTOS // PER_SHARD
-COMPLETE_BEFORE = SHARDS // 3 if LARGE else 0
+COMPLETE_BEFORE = SHARDS // 4 if LARGE else 0
 """Shards of a job that are complete before something is killed; a small job would be over by then."""
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 150 * 2**20}
 SETTINGS: dict[str, Any] = {"anonymize": "solid", "workers": 2, "size": 320}
