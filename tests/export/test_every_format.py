@@ -27,10 +27,10 @@ from ffcore.export.package import export_package
 from ffcore.export.parity import Case, Runner
 from ffcore.export.torch_programs import program_runner, torchscript_runner
 from ffcore.geometry import pairwise_iou
+from tests.public_weights import PUBLIC
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 PEOPLE = {"astronaut": 1, "cat": 0, "grace_hopper": 1, "group": 18}
-PUBLIC = ("v1_original_public.pth", "v1_public.pth", "v2_ca_public.pth")
 SIZE = (768, 1024)
 FEW = [Case(2, 97, 131)]
 

@@ -19,6 +19,7 @@ from ffcore.export.parity import Case
 from ffcore.export.web.page import LOWEST_SCORE, write_page
 from ffcore.faces import Faces
 from ffcore.images import read_image
+from tests.public_weights import PUBLIC
 from tests.web.conftest import PATIENCE, PHOTOS, faces_on, served, show
 
 log = logging.getLogger(__name__)  # figures for docs/web.md: pytest --log-cli-level=INFO
@@ -68,7 +69,7 @@ def test_the_example_photos_have_the_faces_that_detect_finds(
 
 
 @pytest.mark.reference
-@pytest.mark.parametrize("weights", ["v1_original_public.pth", "v1_public.pth", "v2_ca_public.pth"])
+@pytest.mark.parametrize("weights", PUBLIC)
 def test_a_page_with_public_weights_finds_their_faces(
     weights: str, reference: Path, browser: Any, tmp_path: Path
 ) -> None:
