@@ -130,8 +130,11 @@ def test_the_slider_changes_the_faces_without_the_network(
     quarter = FaceDetector(detector.backend, _with_score(detector, 0.25))
     require_equal(faces_on(page)[1], quarter(PHOTOS / "group.jpg"))
     slider.press("End")
-    assert page.get_by_role("status").inner_text() == "No faces."
+    highest = FaceDetector(detector.backend, _with_score(detector, float(slider.input_value())))
+    require_equal(faces_on(page)[1], highest(PHOTOS / "group.jpg"))
     assert page.evaluate("window.sent") == sent
+    show(page, PHOTOS / "cat.jpg")
+    assert page.get_by_role("status").inner_text() == "No faces."
 
 
 def _with_score(detector: FaceDetector, score: float) -> Any:
