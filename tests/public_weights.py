@@ -9,4 +9,4 @@ PUBLIC = (
     if os.environ.get("FEATHERFACE_ALL_WEIGHTS")
     else ("v1_public.pth",)
 )
-"""Their files. All three, with ``FEATHERFACE_ALL_WEIGHTS=1``, take ten minutes more."""
+"""Their files; with ``FEATHERFACE_ALL_WEIGHTS=1`` all three, which takes minutes more."""
