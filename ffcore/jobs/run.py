@@ -158,10 +158,11 @@ class _Run:
             reason = "rows were lost on the way"
             finished: set[int] = set()
             try:
-                self._pass(now, placement, finished)
+                # after a loss no more than there is room for, which grows again with the cluster
+                fitted = placement.fitted_to(cluster_resources()) if self._retries else placement
+                self._pass(now, fitted, finished)
             except ClusterError as error:
                 reason = str(error)
-                placement = placement.fitted_to(cluster_resources())
             left = [number for number in left if number not in finished]
             lost = len(now) - len(finished)
             if not lost:

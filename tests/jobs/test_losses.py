@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from ffcore.jobs import cluster
+from ffcore.events import ignore
+from ffcore.jobs import cluster, run
 from ffcore.jobs.cluster import ClusterError, Placement
+from ffcore.jobs.storage import Folder
+from tests.jobs.in_process import plan_of
+from tests.jobs.sources import tar_shards
 
 
 class Clock:
@@ -59,3 +67,23 @@ def test_what_is_started_again_takes_no_more_than_there_is_room_for() -> None:
     assert Placement(workers=2).fitted_to({"CPU": 16.0}).workers == 2
     assert Placement().fitted_to({"CPU": 3.0}).workers == 3
     assert Placement(workers=9, gpus_per_actor=0.25).fitted_to({"CPU": 1.0, "GPU": 1.0}).workers == 4
+
+
+def test_actors_that_had_no_room_come_back_with_their_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int | None] = []
+
+    def lost(*_: object, placement: Placement) -> Iterator[Any]:
+        taken.append(placement.workers)
+        raise ClusterError("1 of 2 machines have left")
+        yield
+
+    cores = iter((1.0, 2.0))
+    monkeypatch.setattr(run, "stream", lost)
+    monkeypatch.setattr(run, "cluster_resources", lambda: {"CPU": next(cores)})
+    plan = plan_of([tar_shards(tmp_path / "in", shards=1, photos=1)])
+    job = run._Run(plan, Folder(tmp_path / "out"), max_errors=None, on_event=ignore)
+    with pytest.raises(ClusterError, match="finished nothing in 3 passes"):
+        job.until_done([0], Placement(workers=2))
+    assert taken == [2, 1, 2]
