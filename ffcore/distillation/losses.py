@@ -30,6 +30,7 @@ def distillation_losses(
     normalize: Normalization = "all",
     temperature: float = 4.0,
     gamma: float = 2.0,
+    importance: Tensor | None = None,
     processes: Processes | None = None,
 ) -> DistillationTerms:
     """Compares raw outputs of B images and A anchors.
@@ -46,12 +47,15 @@ def distillation_losses(
       agree, most of the background, count next to nothing, and a face that only the student sees counts as
       one that only the teacher sees. Boxes and landmarks as in "foreground".
 
+    Where anchors are of different importance, that is a factor of each in every one of these sums and means.
+
     Args:
         student: Gradients flow into it.
         teacher: None flow into it.
         normalize: Which of these.
         temperature: Above 0.
         gamma: Of "focal", 1 or more.
+        importance: (A,) float, see `AnchorGrid.importance`; 1 for all when None.
         processes: Who else has a part of the batch, if anybody: M becomes the mean over all of them, whose
             sum is at least 1, so that averaged gradients are those of the whole batch. All must call this
             together.
@@ -63,25 +67,30 @@ def distillation_losses(
     given, wanted = face_logits(student), face_logits(teacher)
     probability = torch.sigmoid(wanted)
     soft = torch.sigmoid(wanted / temperature)
+    if importance is None:
+        importance = torch.ones_like(given[0])
+    boxes, landmarks = _squares(student.boxes, teacher.boxes), _squares(student.landmarks, teacher.landmarks)
     if normalize == "all":
         divergence = _cross_entropy(given / temperature, soft) - _cross_entropy(wanted / temperature, soft)
+        number = len(given) * importance.sum()
         return DistillationTerms(
-            classification=temperature**2 * divergence.sum() / len(given),
-            box=_squares(student.boxes, teacher.boxes).mean(),
-            landmark=_squares(student.landmarks, teacher.landmarks).mean(),
+            classification=temperature**2 * (importance * divergence).sum() / len(given),
+            box=(importance * boxes).sum() / number,
+            landmark=(importance * landmarks).sum() / number,
         )
     processes = processes or Processes()
-    mass = processes.average(probability.sum()).clamp(min=1 / processes.count)
+    weight = importance * probability
+    mass = processes.average(weight.sum()).clamp(min=1 / processes.count)
     if normalize == "focal":
         apart = (torch.sigmoid(given) - probability).abs().pow(gamma)
-        classification = (apart * _cross_entropy(given, probability)).sum()
+        classification = (importance * apart * _cross_entropy(given, probability)).sum()
     else:
         divergence = _cross_entropy(given / temperature, soft) - _cross_entropy(wanted / temperature, soft)
-        classification = temperature**2 * (probability * divergence).sum()
+        classification = temperature**2 * (weight * divergence).sum()
     return DistillationTerms(
         classification=classification / mass,
-        box=(probability * _squares(student.boxes, teacher.boxes)).sum() / mass,
-        landmark=(probability * _squares(student.landmarks, teacher.landmarks)).sum() / mass,
+        box=(weight * boxes).sum() / mass,
+        landmark=(weight * landmarks).sum() / mass,
     )
 
 

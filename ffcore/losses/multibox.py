@@ -64,6 +64,9 @@ class MultiBoxConfig:
     landmark_weight: float = 1.0
     variances: tuple[float, float] = (0.1, 0.2)
     """Of centres and of sizes, in the coding of boxes."""
+    size_balance: float = 0.0
+    """An anchor of s pixels counts (s / 32)^size_balance, 0 or more, in the terms and their divisors, so
+    that crowds of small faces do not drown the large ones; see `AnchorGrid.importance`."""
 
     def __post_init__(self) -> None:
         choices = {"matching": MatchingKind, "class_loss": ClassLossKind, "box_loss": BoxLossKind}
@@ -73,7 +76,7 @@ class MultiBoxConfig:
         if not 0 <= self.focal_alpha <= 1:
             raise ConfigError(f"focal_alpha = {self.focal_alpha}: a share from 0 to 1 is needed")
         at_least = {"atss_nearest": 1, "quality_beta": 1, "focal_gamma": 0, "negatives_per_positive": 0}
-        at_least |= {"box_weight": 0, "class_weight": 0, "landmark_weight": 0}
+        at_least |= {"box_weight": 0, "class_weight": 0, "landmark_weight": 0, "size_balance": 0}
         for name, least in at_least.items():
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} = {getattr(self, name)}: {least} or more is needed")
@@ -87,6 +90,21 @@ class LossTerms(NamedTuple):
     box: Tensor
     classification: Tensor
     landmark: Tensor
+
+
+class _Roles(NamedTuple):
+    """What the A anchors of B images are, of which P are positive."""
+
+    positive: Tensor
+    """(B, A) bool."""
+    place: Tensor
+    """(P,) int64: the positive ones in the anchors of all images together."""
+    share: Tensor
+    """(P,) float: how much each of them counts."""
+    excluded: Tensor | None
+    """(B, A) bool: those that are no background."""
+    importance: Tensor
+    """(A,) float: how much they count by their size."""
 
 
 class MultiBoxLoss:
@@ -115,8 +133,9 @@ class MultiBoxLoss:
         """The loss of a batch.
 
         Box and class terms are divided by the number of positive anchors in the batch, the landmark term
-        by the number of those whose face has landmarks (each at least 1). With mined negatives an image
-        without positives adds nothing, not even background; a focal loss counts its background.
+        by the number of those whose face has landmarks (each at least 1), anchors counting as much as their
+        face's weight times what `size_balance` makes of their size. With mined negatives an image without
+        positives adds nothing, not even background; a focal loss counts its background.
 
         Among several processes the numbers are means over all of them (together at least 1), so that the
         mean of their gradients is the gradient of one process with all images, however faces are spread.
@@ -136,7 +155,8 @@ class MultiBoxLoss:
         image, anchor = positive.nonzero(as_tuple=True)
         place = image * len(grid) + anchor  # in the outputs of all images together
         row = face[image, anchor]
-        share = torch.ones(len(row), device=row.device) if weights is None else weights[image, row]
+        importance = grid.importance(config.size_balance)
+        share = importance[anchor] if weights is None else importance[anchor] * weights[image, row]
         matched = grid.table[anchor]
 
         predicted = _pick(outputs.boxes, place)
@@ -156,13 +176,14 @@ class MultiBoxLoss:
         if ignored is not None:
             excluded = _in_ignored(ignored, grid)
             excluded = excluded if neutral is None else excluded | neutral
+        roles = _Roles(positive, place, share, excluded, importance)
         if config.class_loss == "hard-negatives":
-            classification = self._mined(outputs.logits, positive, place, share, excluded)
+            classification = self._mined(outputs.logits, roles)
         else:
             quality = None
             if config.class_loss == "quality-focal":
                 quality = box_quality(predicted, box_target, variances=config.variances)
-            classification = self._focal(outputs.logits, positive, place, share, excluded, quality)
+            classification = self._focal(outputs.logits, roles, quality)
 
         counts = self._processes.average(torch.stack([share.sum(), share[known].sum()]))
         positives, with_landmarks = counts.clamp(min=1 / self._processes.count)
@@ -177,32 +198,24 @@ class MultiBoxLoss:
             return match_anchors_atss(targets, grid, nearest=self.config.atss_nearest)
         return match_anchors(targets, grid, threshold=self.config.threshold)
 
-    def _mined(
-        self, logits: Tensor, positive: Tensor, place: Tensor, share: Tensor, excluded: Tensor | None
-    ) -> Tensor:
+    def _mined(self, logits: Tensor, roles: _Roles) -> Tensor:
         """Sum of the cross-entropy over positive anchors and the hardest background."""
         # as background, an anchor costs softplus(face − background): the difference ranks it as well
         difference = (logits[..., 1] - logits[..., 0]).detach()
         ratio = self.config.negatives_per_positive
-        negative = hardest_negatives(difference, positive, ratio=ratio, excluded=excluded)
-        is_face = torch.zeros(len(place) + len(negative), dtype=torch.long, device=place.device)
-        is_face[: len(place)] = 1
-        losses = F.cross_entropy(_pick(logits, torch.cat([place, negative])), is_face, reduction="none")
-        return (losses[: len(place)] * share).sum() + losses[len(place) :].sum()
+        negative = hardest_negatives(difference, roles.positive, ratio=ratio, excluded=roles.excluded)
+        place = torch.cat([roles.place, negative])
+        is_face = torch.zeros(len(place), dtype=torch.long, device=place.device)
+        is_face[: len(roles.place)] = 1
+        losses = F.cross_entropy(_pick(logits, place), is_face, reduction="none")
+        share = torch.cat([roles.share, roles.importance[negative % len(roles.importance)]])
+        return (losses * share).sum()
 
-    def _focal(
-        self,
-        logits: Tensor,
-        positive: Tensor,
-        place: Tensor,
-        share: Tensor,
-        excluded: Tensor | None,
-        quality: Tensor | None,
-    ) -> Tensor:
+    def _focal(self, logits: Tensor, roles: _Roles, quality: Tensor | None) -> Tensor:
         """Sum of a focal loss over all anchors; with (P,) qualities that of the positive ones is the aim."""
         config = self.config
         difference = logits[..., 1].float() - logits[..., 0].float()
-        at_faces = difference.flatten()[place]
+        at_faces = difference.flatten()[roles.place]
         if quality is None:
             alpha, gamma = config.focal_alpha, config.focal_gamma
             faces = focal_losses(at_faces, face=True, alpha=alpha, gamma=gamma)
@@ -210,8 +223,9 @@ class MultiBoxLoss:
         else:
             faces = quality_focal_losses(at_faces, quality, beta=config.quality_beta)
             background = quality_focal_losses(difference, None, beta=config.quality_beta)
-        elsewhere = positive if excluded is None else positive | excluded
-        return (faces * share).sum() + background.masked_fill(elsewhere, 0).sum()
+        elsewhere = roles.positive if roles.excluded is None else roles.positive | roles.excluded
+        background = background.masked_fill(elsewhere, 0) * roles.importance
+        return (faces * roles.share).sum() + background.sum()
 
 
 def _pick(values: Tensor, places: Tensor) -> Tensor:

@@ -70,6 +70,7 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         network: Likewise.
+        loss: Settings of the loss.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class Objective(nn.Module, ABC):
         super().__init__()
         self.network = network
         self.config = config or ForwardConfig()
-        self._shared, self._alone = MultiBoxLoss(loss, processes=processes), MultiBoxLoss(loss)
+        self.loss = loss or MultiBoxConfig()
+        self._shared, self._alone = MultiBoxLoss(self.loss, processes=processes), MultiBoxLoss(self.loss)
         self.register_buffer("mean", torch.tensor(MEAN_BGR).view(3, 1, 1), persistent=False)
         self._grids: dict[tuple[int, int, torch.device], AnchorGrid] = {}
         if self.config.dropblock:

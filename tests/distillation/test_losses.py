@@ -48,7 +48,12 @@ def softmax(logits: list[float], temperature: float) -> list[float]:
 
 
 def by_hand(
-    student: RawOutputs, teacher: RawOutputs, normalize: str, temperature: float, gamma: float
+    student: RawOutputs,
+    teacher: RawOutputs,
+    normalize: str,
+    temperature: float,
+    gamma: float,
+    importance: list[float],
 ) -> tuple[float, float, float]:
     """The definitions, anchor by anchor."""
     batch, anchors = student.boxes.shape[:2]
@@ -60,15 +65,15 @@ def by_hand(
             p_soft, q_soft = softmax(wanted, temperature), softmax(given, temperature)
             divergence = sum(x * math.log(x / y) for x, y in zip(p_soft, q_soft, strict=True))
             crossed = -sum(x * math.log(y) for x, y in zip(p, q, strict=True))
-            weight = 1.0 if normalize == "all" else p[1]
+            weight = importance[a] * (1.0 if normalize == "all" else p[1])
             mass += weight
             if normalize == "focal":
-                classification += abs(p[1] - q[1]) ** gamma * crossed
+                classification += importance[a] * abs(p[1] - q[1]) ** gamma * crossed
             else:
                 classification += temperature**2 * weight * divergence
             box += weight * float((student.boxes[b, a] - teacher.boxes[b, a]).square().mean())
             landmark += weight * float((student.landmarks[b, a] - teacher.landmarks[b, a]).square().mean())
-    divisor = max(1.0, mass)
+    divisor = mass if normalize == "all" else max(1.0, mass)
     return classification / (batch if normalize == "all" else divisor), box / divisor, landmark / divisor
 
 
@@ -80,6 +85,7 @@ def by_hand(
     temperature=st.sampled_from([1.0, 2.0, 4.0]),
     gamma=st.sampled_from([1.0, 1.5, 2.0]),
     prior=st.sampled_from([-6.0, 0.0, 3.0]),
+    importance=st.none() | st.lists(st.floats(0.5, 4.0), min_size=12, max_size=12),
 )
 @settings(max_examples=30, deadline=None)
 def test_every_normalisation_is_its_definition(
@@ -90,11 +96,19 @@ def test_every_normalisation_is_its_definition(
     temperature: float,
     gamma: float,
     prior: float,
+    importance: list[float] | None,
 ) -> None:
     own, other = (outputs(images, seed=seed + i, anchors=anchors) for i in (0, 5000))
     other.logits[..., 1] += prior
-    found = distillation_losses(own, other, normalize=normalize, temperature=temperature, gamma=gamma)
-    wanted = by_hand(own, other, normalize, temperature, gamma)
+    found = distillation_losses(
+        own,
+        other,
+        normalize=normalize,
+        temperature=temperature,
+        gamma=gamma,
+        importance=None if importance is None else torch.tensor(importance[:anchors]),
+    )
+    wanted = by_hand(own, other, normalize, temperature, gamma, importance or [1.0] * anchors)
     np.testing.assert_allclose([float(value) for value in found], wanted, rtol=1e-4, atol=1e-5)
 
 

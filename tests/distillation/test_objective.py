@@ -12,10 +12,11 @@ from torch import Tensor
 from ffcore.data.collate import Batch
 from ffcore.distillation.alpha import AlphaConfig, AlphaSchedule
 from ffcore.distillation.config import DistillationConfig
+from ffcore.distillation.losses import distillation_losses
 from ffcore.distillation.objective import DistillationObjective
 from ffcore.distillation.teacher import Lesson, OnnxTeacher, TorchTeacher
 from ffcore.errors import ConfigError
-from ffcore.losses import AnchorGrid, match_anchors
+from ffcore.losses import AnchorGrid, MultiBoxConfig, match_anchors
 from ffcore.models.blocks.heads import RawOutputs
 from ffcore.models.variants import VARIANTS
 from ffcore.models.weights import read_checkpoint, save_network
@@ -69,6 +70,34 @@ def test_the_total_is_made_of_the_named_terms() -> None:
     assert terms["total"] == pytest.approx(total, rel=1e-5)
     task = 2 * terms["box"] + terms["classification"] + terms["landmark"]
     assert terms["task"] == pytest.approx(task, rel=1e-5)
+
+
+def test_labels_and_teacher_agree_on_how_much_an_anchor_counts() -> None:
+    """A teacher who sees one large and one small face, and a student who sees none."""
+    importance = AnchorGrid.of(SIDE, SIDE).importance(1.0)
+    face = torch.zeros(len(batch(0).images), len(importance), dtype=torch.bool)
+    face[:, [int(importance.argmax()), int(importance.argmin())]] = True
+    settings = DistillationConfig(alpha=CONSTANT, normalize="focal", feature_weight=0)
+    one = DistillationObjective(
+        trained("v2"),
+        Says(logits_of(face)),
+        loss=MultiBoxConfig(size_balance=1.0),
+        distillation=settings,
+    ).eval()
+    with torch.no_grad():
+        outcome = one(batch(0))
+        own, _ = one.run(one.pixels(batch(0)))
+    wanted = distillation_losses(
+        own,
+        RawOutputs(own.boxes * 0, logits_of(face), own.landmarks * 0),
+        normalize="focal",
+        importance=importance,
+    )
+    for name, value in wanted._asdict().items():
+        assert float(outcome.terms[f"distill_{name}"]) == pytest.approx(float(value), rel=1e-5), name
+    with torch.no_grad():
+        alike = DetectionObjective(one.network).eval()(batch(0))
+    assert float(outcome.terms["box"]) != pytest.approx(float(alike.terms["box"]))
 
 
 def test_without_a_feature_weight_there_is_no_feature_term_and_no_adapter() -> None:

@@ -26,6 +26,7 @@ CONFIGS = [
     MultiBoxConfig(),
     MultiBoxConfig(matching="atss", box_loss="ciou", class_loss="focal"),
     MultiBoxConfig(class_loss="quality-focal"),
+    MultiBoxConfig(size_balance=0.5),
 ]
 
 
