@@ -127,13 +127,7 @@ def _wider_face(folder: Path) -> None:
 
 
 def complete_wider_face(folder: Path, reference: Path) -> None:
-    """Puts the official ground truth into a world, with a photo and predictions for each of its images.
-
-    The labels of what is trained on become those of other photos. Nothing can be learnt from these, so early
-    stopping ends a training of 350 epochs soon after its hundredth, where it looks for the first time.
-    """
-    others = write_photos(folder.with_name("others"), PHOTOS, seed=1)
-    shutil.copy(others / "label.txt", folder / "wider" / "train")
+    """Puts the official ground truth into a world, with a photo and predictions for each of its images."""
     wider, photo = folder / "wider", _small("grace_hopper")
     for path in (wider / "gt", wider / "val", folder / "somebody" / "predictions"):
         shutil.rmtree(path)
