@@ -49,7 +49,7 @@ class Elsewhere:
     commands: tuple[str, ...]
 
 
-_SMALL = "--epochs 1 --size 64 --batch-size 8 --workers 0 --no-tensorboard --set validation.size=64"
+SMALL = "--epochs 1 --size 64 --batch-size 8 --workers 0 --no-tensorboard --set validation.size=64"
 
 SHORTENED = (
     Shortened(
@@ -71,7 +71,7 @@ SHORTENED = (
             "featherface distill --teacher v1.pth --data DIR",
             "featherface distill --teacher v1.pth --data DIR --student v2-ca --alpha-schedule cosine",
         ),
-        more=_SMALL,
+        more=SMALL,
     ),
     Shortened(
         reason="16 epochs at up to 640 pixels, and a teacher that is exported first",
@@ -88,7 +88,7 @@ SHORTENED = (
                 "0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4]'"
             ),
         ),
-        more=f"{_SMALL} --teacher-runtime torch",
+        more=f"{SMALL} --teacher-runtime torch",
     ),
     Shortened(
         reason="the same, with one process in place of four: each of them loads torch",
@@ -103,7 +103,7 @@ SHORTENED = (
             ),
         ),
         instead=("--nproc-per-node 4", "--nproc-per-node 1"),
-        more=_SMALL,
+        more=SMALL,
     ),
     Shortened(
         reason="the official set has 3,226 photos, and is refused where it is not whole",
@@ -179,7 +179,7 @@ ELSEWHERE = (
         reason="installs packages; the gate does it in environments of its own",
         commands=(
             'pip install ".[ray]"',
-            'pip install "featherface[ray]"',
+            'pip install ".[ray]" s3fs',
             'pip install -e ".[dev]"',
             "python3 -m venv .venv && source .venv/bin/activate",
         ),
@@ -204,31 +204,26 @@ ELSEWHERE = (
         ),
     ),
     Elsewhere(
-        reason="needs a bucket; tests/jobs has a server that stands for one",
-        commands=(
-            "featherface detect s3://bucket/shards --engine ray --address auto --out s3://bucket/faces",
-            "featherface convert s3://bucket/faces --coco faces.json --crops crops",
-        ),
-    ),
-    Elsewhere(
         reason="starts Ray, which takes half a minute; tests/jobs runs such jobs when asked to",
         commands=("featherface detect photos/ --engine ray --out faces",),
     ),
     Elsewhere(
-        reason="starts machines in a cloud",
-        commands=("ray up faces.yaml", "ray submit faces.yaml job.sh"),
-    ),
-    Elsewhere(
-        reason="needs a second machine; tests/training has several processes on one",
+        reason="needs two machines; test_two_machines makes them",
         commands=(
+            "ray start --head --port 6379",
+            "ray start --address HOST:6379",
+            "featherface detect s3://bucket/photos --engine ray --address auto --out s3://bucket/faces",
+            "featherface detect s3://bucket/shards --engine ray --address auto --out s3://bucket/faces",
+            "featherface convert s3://bucket/faces --coco faces.json --crops crops",
+            "ray stop",
             (
                 "torchrun --nnodes 2 --nproc-per-node 4 --rdzv-id faces --rdzv-backend c10d "
-                "--rdzv-endpoint HOST:29500 -m ffcli train --data /data/wider/train --model v1 "
-                "--batch-size 8 --out /shared/run"
+                "--rdzv-endpoint HOST:29500 -m ffcli train --data /mnt/wider/train --model v1 "
+                "--batch-size 8 --out /mnt/run"
             ),
             (
                 "torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29500 "
-                "-m ffcli train --data DIR --model v1 --batch-size 8 --out /shared/run"
+                "-m ffcli train --data DIR --model v1 --batch-size 8 --out /mnt/run"
             ),
         ),
     ),
