@@ -6,7 +6,11 @@ in brackets, makes a synopsis of a line, and does not stand here.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+AS_WRITTEN = bool(os.environ.get("FEATHERFACE_AS_WRITTEN"))
+"""Whether commands that are shortened for the gate are run as they are written."""
 
 
 @dataclass(frozen=True)
@@ -220,10 +224,6 @@ ELSEWHERE = (
                 "torchrun --nnodes 2 --nproc-per-node 4 --rdzv-id faces --rdzv-backend c10d "
                 "--rdzv-endpoint HOST:29500 -m ffcli train --data /mnt/wider/train --model v1 "
                 "--batch-size 8 --out /mnt/run"
-            ),
-            (
-                "torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29500 "
-                "-m ffcli train --data DIR --model v1 --batch-size 8 --out /mnt/run"
             ),
         ),
     ),

@@ -18,14 +18,13 @@ from pathlib import Path
 import pytest
 
 from tests.documents.documents import DOCUMENTS, ROOT, Command, all_commands
-from tests.documents.exceptions import AFTER, ELSEWHERE, SHORTENED, Shortened
+from tests.documents.exceptions import AFTER, AS_WRITTEN, ELSEWHERE, SHORTENED, Shortened
 from tests.documents.parsing import calls, promised, understood
 from tests.documents.world import SAME, complete_wider_face, make_programs, make_world
 
 COMMANDS = [command for command in all_commands() if not command.is_synopsis]
 SHORT = {text: entry for entry in SHORTENED for text in entry.commands}
 AWAY = {text: entry for entry in ELSEWHERE for text in entry.commands}
-AS_WRITTEN = bool(os.environ.get("FEATHERFACE_AS_WRITTEN"))
 
 
 def canonical(text: str) -> str:

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,15 +16,16 @@ import pytest
 from ffcore import FaceDetector
 from ffcore.images import read_image
 from tests.documents.documents import ROOT, all_commands
-from tests.documents.exceptions import SMALL
+from tests.documents.exceptions import AS_WRITTEN, SMALL
 from tests.documents.machines import FIRST, Machine, NoMachinesError, finish, two_machines
 from tests.documents.world import make_programs
+from tests.jobs.cluster_settings import RAY_SETTINGS, store_settings
+from tests.jobs.sources import write_tar
 from tests.training.toy_data import write_photos
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="namespaces are for the administrator of a Linux"
 )
-AS_WRITTEN = bool(os.environ.get("FEATHERFACE_AS_WRITTEN"))
 LIMIT = 7200.0 if AS_WRITTEN else 600.0
 COMMANDS = list(dict.fromkeys(each.text for each in all_commands() if not each.is_synopsis))
 TRAINING = [text for text in COMMANDS if text.startswith("torchrun --nnodes 2 ")]
@@ -57,14 +57,8 @@ def machines(tmp_path: Path) -> Iterator[tuple[Machine, Machine]]:
         "PATH": os.pathsep.join(path),
         "PYTHONPATH": str(ROOT),
         "OMP_WAIT_POLICY": "PASSIVE",
-        "AWS_ENDPOINT_URL": f"http://{FIRST}:{STORE}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "RAY_AUTH_MODE": "disabled",  # else a token in somebody's home decides
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_worker_niceness": "0",
-        "RAY_worker_register_timeout_seconds": "300",
+        **store_settings(f"http://{FIRST}:{STORE}"),
+        **RAY_SETTINGS,
     }
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -102,7 +96,6 @@ def test_two_machines_train_one_network(
         command = f"{command.replace('--nproc-per-node 4', '--nproc-per-node 1')} {SMALL}"
     shared = tmp_path / "shared"
     write_photos(shared / "wider" / "train", 80 if AS_WRITTEN else 24)
-    (tmp_path / "DIR").symlink_to(shared / "wider" / "train")
     logs = [tmp_path / "first.log", tmp_path / "second.log"]
     started = [each.start(command, tmp_path, log) for each, log in zip(machines, logs, strict=True)]
     printed = [finish(each, command, log, limit=LIMIT) for each, log in zip(started, logs, strict=True)]
@@ -120,13 +113,10 @@ def test_two_machines_detect_in_photos_of_a_store(machines: tuple[Machine, Machi
     first, second = machines
     cores = "" if AS_WRITTEN else " --num-cpus 1"
     bucket = tmp_path / "bucket"
-    for name in ("photos", "shards"):
-        (bucket / name).mkdir(parents=True)
+    (bucket / "photos").mkdir(parents=True)
     for photo in PHOTOS:
         shutil.copy(photo, bucket / "photos")
-    with tarfile.open(bucket / "shards" / "0.tar", "w") as shard:
-        for photo in PHOTOS:
-            shard.add(photo, photo.name)
+    write_tar(bucket / "shards" / "0.tar", [(photo.name, photo.read_bytes()) for photo in PHOTOS])
     detector = FaceDetector.load("v2", device="cpu")
     expected = {photo.name: len(detector(read_image(photo))) for photo in PHOTOS}
 

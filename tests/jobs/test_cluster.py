@@ -33,6 +33,7 @@ from ffcore.jobs.model_file import ModelFile
 from ffcore.jobs.run import detect_on_cluster
 from ffcore.jobs.stages import DetectFaces
 from ffcore.jobs.summary import JobSummary
+from tests.jobs.cluster_settings import RAY_SETTINGS, store_settings
 from tests.jobs.in_process import plan_of, results
 from tests.jobs.sources import one_jpeg, read_tar, tar_shards
 
@@ -121,12 +122,7 @@ def store() -> Iterator[str]:
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
+    settings = store_settings(f"http://{host}:{port}")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
@@ -137,11 +133,8 @@ def store() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def nodes(store: str) -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        # Others may use the machine too: workers are no less important than they, and may start slowly.
-        patch.setenv("RAY_worker_niceness", "0")
-        patch.setenv("RAY_worker_register_timeout_seconds", "300")
+        for name, value in RAY_SETTINGS.items():
+            patch.setenv(name, value)
         # workers must find this checkout and the tests
         patch.setenv("PYTHONPATH", os.pathsep.join(["", str(Path(__file__).parents[2])]).lstrip(os.pathsep))
         started = Nodes()
