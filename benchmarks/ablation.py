@@ -44,6 +44,11 @@ TAUGHT: dict[str, dict[str, Any]] = {
     "distilled, all": {**OUTPUTS, "distillation.normalize": "all"},
     "distilled, foreground": {**OUTPUTS, "distillation.normalize": "foreground"},
     "distilled, focal": {**OUTPUTS, "distillation.normalize": "focal"},
+    "distilled, all, features": {
+        **OUTPUTS,
+        "distillation.normalize": "all",
+        "distillation.feature_weight": 0.1,
+    },
     "distilled, foreground, features": {
         **OUTPUTS,
         "distillation.normalize": "foreground",

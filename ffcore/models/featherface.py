@@ -47,7 +47,7 @@ class FeatherFace(nn.Module):
         self,
         config: NetworkConfig,
         *,
-        backbone: nn.Module,
+        backbone: MobileNetV1,
         backbone_attention: nn.Module,
         neck: nn.Module,
         pyramid_attention: nn.Module,

@@ -42,16 +42,20 @@ class TrainConfig:
     """Decay of the moving average of the weights, below 1; 0 keeps none."""
     frozen_norm: bool = False
     """Whether BatchNorm stays in evaluation mode: running statistics are used and never changed."""
+    frozen_stages: int = 0
+    """Stages of the backbone, from the first, that stay as they are, statistics included; 0 to 3."""
 
     def __post_init__(self) -> None:
         check_choices(self, {"schedule": get_args(ScheduleKind)})
-        for name, low in (("epochs", 1), ("warmup", 0), ("accumulate", 1)):
+        for name, low in (("epochs", 1), ("warmup", 0), ("accumulate", 1), ("frozen_stages", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise ConfigError(f"{name} = {value!r}: a whole number of at least {low} is needed")
         for name in ("weight_decay", "clip", "ema"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: 0 or more is needed")
+        if self.frozen_stages > 3:
+            raise ConfigError(f"frozen_stages = {self.frozen_stages}: the backbone has 3")
         if not self.rate > 0:
             raise ConfigError(f"rate = {self.rate}: a rate above 0 is needed")
         if self.ema >= 1:

@@ -81,6 +81,8 @@ class Trainer:
         self.rate_factor = 1.0
         self.average = ExponentialMovingAverage(self.network, decay=config.ema) if config.ema else None
         self._steps_per_epoch = max(1, batches_per_epoch // config.accumulate)
+        for stage in self._frozen_stages():
+            stage.requires_grad_(False)
         self._parameters = [p for p in objective.parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(
             self._parameters, lr=config.rate, weight_decay=config.weight_decay
@@ -107,8 +109,8 @@ class Trainer:
                 state before going on.
         """
         self.objective.train()
-        if self.config.frozen_norm:
-            _hold_statistics(self.objective)
+        for part in (self.objective,) if self.config.frozen_norm else self._frozen_stages():
+            _hold_statistics(part)
         batch = batch.to(self._device, non_blocking=True)
         names = tuple(" + ".join(photos) for photos in batch.names)
         last = (self.step + 1) % self.config.accumulate == 0
@@ -154,6 +156,9 @@ class Trainer:
         if self.average is not None and state["average"] is not None:
             self.average.restore(**state["average"])
         torch.set_rng_state(state["random"])
+
+    def _frozen_stages(self) -> tuple[nn.Module, ...]:
+        return self.network.backbone.stages[: self.config.frozen_stages]
 
     def _of_all(self, values: dict[str, Tensor]) -> dict[str, float]:
         """The mean over all processes; what is no number on one of them is none for all."""

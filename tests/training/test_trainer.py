@@ -209,6 +209,23 @@ def test_held_statistics_stay_and_weights_do_not() -> None:
     assert not any("running" in key or "tracked" in key for key in changed)
 
 
+@pytest.mark.parametrize("stages", [1, 2, 3])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_frozen_stages_stay_and_everything_else_learns(stages: int, recompute: bool) -> None:
+    settings = TrainConfig(epochs=2, frozen_stages=stages, ema=0.9)
+    trainer = Trainer(objective(ForwardConfig(recompute=recompute)), settings, batches_per_epoch=1)
+    before = weights_of(trainer)
+    trainer.train_batch(batch(0))
+    after = weights_of(trainer)
+    assert trainer.average is not None
+    with trainer.average.applied():
+        averaged = weights_of(trainer)
+    frozen = tuple(f"backbone.stage{number}." for number in range(1, stages + 1))
+    for key in before:
+        assert torch.equal(before[key], after[key]) == key.startswith(frozen), key
+        assert torch.equal(before[key], averaged[key]) == key.startswith(frozen), key
+
+
 def test_a_factor_lowers_every_rate_and_is_part_of_the_state() -> None:
     trainer = Trainer(objective(), TrainConfig(epochs=4), batches_per_epoch=1)
     plain = trainer.config.rate_at(0, steps_per_epoch=1)
@@ -226,6 +243,8 @@ def test_a_factor_lowers_every_rate_and_is_part_of_the_state() -> None:
         ({"epochs": 0}, "epochs = 0"),
         ({"rate": 0.0}, "rate = 0"),
         ({"ema": 1.0}, "ema = 1"),
+        ({"frozen_stages": 4}, "frozen_stages = 4: the backbone has 3"),
+        ({"frozen_stages": -1}, "frozen_stages = -1"),
         ({"schedule": "cosine", "epochs": 3}, "warmup = 5"),
     ],
 )

@@ -46,6 +46,11 @@ class MobileNetV1(nn.Module):
         )
         self.stage3 = nn.Sequential(DepthwiseBlock(128, 256, stride=2), DepthwiseBlock(256, 256))
 
+    @property
+    def stages(self) -> tuple[nn.Module, nn.Module, nn.Module]:
+        """The parts that give C3, C4 and C5, each from what the one before gives."""
+        return self.stage1, self.stage2, self.stage3
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Runs the backbone.
 
