@@ -17,7 +17,7 @@ from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
 from ffcore.models.variants import VARIANTS
 from ffcore.models.weights import load_network, save_network
 from tests.cli.conftest import PHOTOS
-from tests.export.test_job import naive_pool
+from tests.export.test_job import changed_by_export
 from tests.export.web.packages import FILES
 from tests.models.random_weights import random_network
 
@@ -121,7 +121,7 @@ def test_an_export_that_computes_something_else_leaves_with_5_and_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_network(random_network(VARIANTS["v1"]), tmp_path / "v1.pth")
-    monkeypatch.setattr(ZeroPaddedMaxPool, "forward", naive_pool)
+    monkeypatch.setattr(ZeroPaddedMaxPool, "forward", changed_by_export)
     out = tmp_path / "v1.onnx"
     assert run(["export", "-m", str(tmp_path / "v1.pth"), "-o", str(out), "--static", "96x128"]) == 5
     error = capsys.readouterr().err

@@ -110,8 +110,12 @@ class NaivePool(torch.nn.Module):
         return torch.nn.functional.max_pool2d(torch.nn.functional.pad(x, (0, 1, 0, 1)), 3, 2)
 
 
-@pytest.mark.parametrize(("pool", "survives"), [(ZeroPaddedMaxPool(), True), (NaivePool(), False)])
-def test_the_runtime_changes_the_naive_pooling_and_not_ours(
+# ONNX Runtime 1.32 is the first that leaves the padding of such a pooling alone
+MENDED = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) >= (1, 32)
+
+
+@pytest.mark.parametrize(("pool", "survives"), [(ZeroPaddedMaxPool(), True), (NaivePool(), MENDED)])
+def test_a_runtime_may_change_the_naive_pooling_and_not_ours(
     pool: torch.nn.Module, survives: bool, tmp_path: Path
 ) -> None:
     x = -torch.rand(1, 2, 8, 8) - 1  # negative throughout: the zeros of the border must win there
