@@ -59,8 +59,7 @@ class FeatureAdapters(nn.Module):
 
 def map_widths(network: FeatherFace) -> tuple[int, ...]:
     """Channels of C3, C4, C5, P3, P4, P5."""
-    backbone: tuple[int, ...] = network.backbone.widths
-    return (*backbone, *(network.config.out_channel,) * LEVELS)
+    return (*network.backbone.widths, *(network.config.out_channel,) * LEVELS)
 
 
 def matched_maps(features: Features) -> list[Tensor]:

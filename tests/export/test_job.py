@@ -68,11 +68,12 @@ def test_tensors_are_the_same_in_every_format(name: str, layout: str, weights: P
     assert FACTS.items() <= before.facts.items()
 
 
+POOL = ZeroPaddedMaxPool.forward
+
+
 def changed_by_export(self: ZeroPaddedMaxPool, x: torch.Tensor) -> torch.Tensor:
     """A pooling whose exported graph computes something else."""
-    rows, columns = (1 - n % 2 for n in x.shape[2:])
-    padded = torch.nn.functional.pad(x, (1 - columns, 1, 1 - rows, 1))
-    pooled = torch.nn.functional.max_pool2d(padded, 3, 2)
+    pooled = POOL(self, x)
     return pooled + 1 if torch.compiler.is_exporting() else pooled
 
 

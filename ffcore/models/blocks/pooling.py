@@ -15,7 +15,7 @@ class ZeroPaddedMaxPool(nn.Module):
     difference moves scores by up to 0.04.
 
     The border is joined on rather than padded on, because runtimes rewrite Pad → MaxPool into a pooling
-    with its own (−inf) padding: ``Pad_Fusion`` of ONNX Runtime up to 1.31 does so silently at its default
+    with its own (−inf) padding: ``Pad_Fusion`` of ONNX Runtime 1.31 does so silently at its default
     level. There is no rule for Concat → MaxPool.
     """
 
