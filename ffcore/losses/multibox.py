@@ -67,6 +67,9 @@ class MultiBoxConfig:
     size_balance: float = 0.0
     """An anchor of s pixels counts (s / 32)^size_balance, 0 or more, in the terms and their divisors, so
     that crowds of small faces do not drown the large ones; see `AnchorGrid.importance`."""
+    smallest_face: float = 0.0
+    """Height in pixels of the input, 0 or more: lower faces count nothing, and their anchors are no
+    background either. The protocol of WIDER FACE asks for faces from 10 pixels."""
 
     def __post_init__(self) -> None:
         choices = {"matching": MatchingKind, "class_loss": ClassLossKind, "box_loss": BoxLossKind}
@@ -76,7 +79,8 @@ class MultiBoxConfig:
         if not 0 <= self.focal_alpha <= 1:
             raise ConfigError(f"focal_alpha = {self.focal_alpha}: a share from 0 to 1 is needed")
         at_least = {"atss_nearest": 1, "quality_beta": 1, "focal_gamma": 0, "negatives_per_positive": 0}
-        at_least |= {"box_weight": 0, "class_weight": 0, "landmark_weight": 0, "size_balance": 0}
+        at_least |= dict.fromkeys(("box_weight", "class_weight", "landmark_weight"), 0)
+        at_least |= dict.fromkeys(("size_balance", "smallest_face"), 0)
         for name, least in at_least.items():
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} = {getattr(self, name)}: {least} or more is needed")
@@ -152,6 +156,11 @@ class MultiBoxLoss:
         """
         config = self.config
         face, positive = self._match(targets, grid)
+        if config.smallest_face:
+            heights = (targets.boxes[..., 3] - targets.boxes[..., 1]) * grid.height
+            low = positive & (heights < config.smallest_face).gather(1, face)
+            positive = positive & ~low
+            neutral = low if neutral is None else low | neutral
         image, anchor = positive.nonzero(as_tuple=True)
         place = image * len(grid) + anchor  # in the outputs of all images together
         row = face[image, anchor]

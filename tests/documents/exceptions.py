@@ -57,23 +57,26 @@ SMALL = "--epochs 1 --size 64 --batch-size 8 --workers 0 --no-tensorboard --set 
 
 SHORTENED = (
     Shortened(
-        reason="hundreds of epochs, or two at sizes that take minutes",
+        reason="hundreds of epochs, or some at sizes that take minutes",
         commands=(
             "featherface train --data wider/train --model v1 --epochs 2 --size 320",
             "featherface train --data DIR --model v1 --epochs 2 --size 320",
             "featherface train --data DIR --model v2",
             (
-                "featherface train --data wider/train --model v1 --init v1-small.safetensors "
+                "featherface train --data wider/train --model v1 --init v1-small.safetensors --epochs 30 "
                 "--set 'model.settings=[\"out_channel=40\"]'"
             ),
             (
                 "torchrun --standalone --nproc-per-node 2 -m ffcli train --data wider/train --model v2 "
-                "--batch-size 8 --threads 1"
+                "--batch-size 8 --threads 1 --epochs 2"
             ),
             "featherface distill --teacher v1.pth --data wider/train --alpha-schedule dynamic",
             "featherface distill --teacher v1.pth --data DIR --alpha-schedule dynamic",
-            "featherface distill --teacher v1.pth --data DIR",
-            "featherface distill --teacher v1.pth --data DIR --student v2-ca --alpha-schedule cosine",
+            "featherface distill --teacher v1.pth --data DIR --epochs 2",
+            (
+                "featherface distill --teacher v1.pth --data DIR --epochs 2 --student v2-ca "
+                "--alpha-schedule cosine"
+            ),
         ),
         more=SMALL,
     ),
@@ -99,11 +102,11 @@ SHORTENED = (
         commands=(
             (
                 "torchrun --standalone --nproc-per-node 4 -m ffcli train --data DIR --model v1 "
-                "--batch-size 8 --out runs/four"
+                "--batch-size 8 --epochs 2 --out runs/four"
             ),
             (
                 "torchrun --standalone --nproc-per-node 4 -m ffcli train --data wider/train --model v1 "
-                "--batch-size 8 --out runs/four"
+                "--batch-size 8 --epochs 2 --out runs/four"
             ),
         ),
         instead=("--nproc-per-node 4", "--nproc-per-node 1"),
@@ -223,7 +226,7 @@ ELSEWHERE = (
             (
                 "torchrun --nnodes 2 --nproc-per-node 4 --rdzv-id faces --rdzv-backend c10d "
                 "--rdzv-endpoint HOST:29500 -m ffcli train --data /mnt/wider/train --model v1 "
-                "--batch-size 8 --out /mnt/run"
+                "--batch-size 8 --epochs 2 --out /mnt/run"
             ),
         ),
     ),
@@ -238,7 +241,7 @@ AFTER = {
     "python v2-package/usage_example.py photo.jpg copy-with-boxes.jpg": (
         "featherface export --model v2 --package v2-package"
     ),
-    "featherface train --data wider/train --model v1 --init v1-small.safetensors "
+    "featherface train --data wider/train --model v1 --init v1-small.safetensors --epochs 30 "
     "--set 'model.settings=[\"out_channel=40\"]'": (
         "featherface export --model v1.pth --prune 0.3 --out v1-small.safetensors"
     ),

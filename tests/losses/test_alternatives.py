@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any, get_args
 
@@ -156,6 +157,31 @@ def test_an_unknown_kind_is_refused_with_the_kinds_there_are(field: str) -> None
 def test_impossible_numbers_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):
         MultiBoxConfig(**values)
+
+
+@every_config
+@pytest.mark.parametrize("matched", ["alone", "with neutral anchors"])
+def test_a_face_below_the_smallest_is_neither_face_nor_background(
+    config: MultiBoxConfig, matched: str
+) -> None:
+    boxes = torch.tensor([[0.1, 0.1, 0.4, 0.4], [0.6, 0.6, 0.67, 0.68]])  # 38 and 10 pixels high
+    outputs, both = some_outputs(), targets_of(boxes)
+    match = match_anchors_atss if config.matching == "atss" else match_anchors
+    face, positive = match(both, GRID)
+    low = positive & (face == 1)
+    assert low.any()
+    neutral = torch.zeros_like(low)
+    neutral[:, ::2] = matched == "with neutral anchors"
+
+    plain, moved = gradients(config, outputs, both, neutral=neutral)
+    assert moved[1][low].any()
+    tall = replace(config, smallest_face=9.0)
+    torch.testing.assert_close(gradients(tall, outputs, both, neutral=neutral)[0], plain)
+
+    found, moved = gradients(replace(config, smallest_face=11.0), outputs, both, neutral=neutral)
+    wanted, _ = gradients(config, outputs, targets_of(boxes[:1]), neutral=neutral | low)
+    torch.testing.assert_close(found, wanted)
+    assert not any(value[low].any() for value in moved)
 
 
 @every_config

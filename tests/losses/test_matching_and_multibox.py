@@ -173,7 +173,14 @@ def test_hardest_negatives_are_the_hardest_and_as_many_as_asked_for(seed: int, r
 
 
 @pytest.mark.parametrize(
-    "values", [{"threshold": 0.0}, {"threshold": 1.5}, {"box_weight": -1.0}, {"size_balance": -0.5}]
+    "values",
+    [
+        {"threshold": 0.0},
+        {"threshold": 1.5},
+        {"box_weight": -1.0},
+        {"size_balance": -0.5},
+        {"smallest_face": -1.0},
+    ],
 )
 def test_impossible_settings_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError):

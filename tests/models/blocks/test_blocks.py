@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from ffcore.models.blocks.attention import CBAM, attention
 from ffcore.models.blocks.bifpn import WeightedFusion, bifpn
+from ffcore.models.blocks.conv import ConvNorm
 from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
 from ffcore.models.blocks.shuffle import EvenOddShuffle, GroupShuffle
 
@@ -72,3 +73,33 @@ def test_attention_keeps_shapes(kind: str) -> None:
 def test_the_light_attention_shares_one_spatial_gate() -> None:
     assert len(CBAM((64, 128, 256), light=True).spatial) == 1
     assert len(CBAM((64, 128, 256), light=False).spatial) == 3
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "groups"), [(1, 1, 1), (3, 2, 1), (3, 1, 6), (3, 1, 2), (7, 1, 1)]
+)
+def test_held_statistics_give_what_two_passes_give_and_the_same_gradients(
+    kernel: int, stride: int, groups: int, bias: bool
+) -> None:
+    torch.manual_seed(0)
+    unit = ConvNorm(6, 12, kernel=kernel, stride=stride, groups=groups, bias=bias).double()
+    for vector in (unit.bn.weight, unit.bn.bias, unit.bn.running_mean, unit.bn.running_var):
+        assert vector is not None
+        torch.nn.init.uniform_(vector, 0.5, 2)
+    statistics = {name: value.clone() for name, value in unit.bn.named_buffers()}
+    unit.bn.eval()
+    x = torch.randn(2, 6, 9, 8, dtype=torch.float64, requires_grad=True)
+    learnt = (x, *unit.parameters())
+
+    joined = unit(x)
+    apart = unit.bn(unit.conv(x))
+    assert not torch.equal(joined, apart)  # another order of rounding: it is not the same code twice
+    torch.testing.assert_close(joined, apart)
+    direction = torch.randn_like(apart)
+    torch.testing.assert_close(
+        torch.autograd.grad(joined, learnt, direction), torch.autograd.grad(apart, learnt, direction)
+    )
+    assert all(torch.equal(value, statistics[name]) for name, value in unit.bn.named_buffers())
+    unit.eval()
+    assert torch.equal(unit(x), apart)
