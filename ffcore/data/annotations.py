@@ -159,9 +159,9 @@ class LabelledFaces:
         )
         return self._with_geometry(boxes, self.landmarks)
 
-    def weighted(self, share: float) -> LabelledFaces:
-        """The same faces, each counting `share` (0..1) of what it did."""
-        return replace(self, weights=self.weights * np.float32(share))
+    def weighted(self, share: float | NDArray[np.bool_]) -> LabelledFaces:
+        """The same faces, each counting `share` (0..1, one for all or (G,)) of what it did."""
+        return replace(self, weights=self.weights * np.asarray(share, np.float32))
 
     def _with_geometry(self, boxes: NDArray[np.float32], landmarks: NDArray[np.float32]) -> LabelledFaces:
         kept = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import cv2
@@ -46,6 +46,9 @@ class AugmentConfig:
         interpolations: Methods that resizing chooses from, by chance. The published list also has "area" and
             "lanczos", which take ten times as long; a crop that shrinks to less than half is always
             averaged by area.
+        smallest_face: Height in pixels of the photo, 0 or more. Of lower faces strong compression has left
+            nothing to learn from: they count nothing, and their anchors are no background either. Faces as
+            low then come from views that shrink the photo.
 
     Raises:
         ConfigError: A value is impossible.
@@ -56,6 +59,7 @@ class AugmentConfig:
     colour: ColourConfig | None = field(default_factory=ColourConfig)
     mirror: float = 0.5
     interpolations: tuple[Interpolation, ...] = ("nearest", "linear", "cubic")
+    smallest_face: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.sizes or any(size < 32 for size in self.sizes):
@@ -64,6 +68,8 @@ class AugmentConfig:
             raise ConfigError(f"crop_scales = {self.crop_scales}: numbers above 0 and up to 8 are needed")
         if not 0 <= self.mirror <= 1:
             raise ConfigError(f"mirror = {self.mirror}: a probability, 0 to 1, is needed")
+        if not self.smallest_face >= 0:
+            raise ConfigError(f"smallest_face = {self.smallest_face}: 0 or more is needed")
         known = get_args(Interpolation)
         for name in self.interpolations or ("none",):
             if name not in known:
@@ -85,6 +91,9 @@ def augment(sample: Sample, config: AugmentConfig, *, size: int, rng: np.random.
         holds a whole face, the whole photo is taken; of a photo without labels any crop will do.
     """
     height, width = sample.image.shape[:2]
+    if config.smallest_face:
+        heights = sample.faces.boxes[:, 3] - sample.faces.boxes[:, 1]
+        sample = replace(sample, faces=sample.faces.weighted(heights >= config.smallest_face))
     square = random_square(
         sample.faces, (height, width), scales=config.crop_scales, anywhere=not sample.labelled, rng=rng
     )

@@ -40,7 +40,7 @@ def random_square(
     """Draws a square that contains at least one whole face and the centre of it.
 
     Args:
-        faces: Of the photo; ignored ones do not count.
+        faces: Of the photo; ignored ones and those of weight 0 do not count.
         size: Height and width of the photo.
         scales: Sides to choose from, as shares of the photo's shorter side. Above 1 the square reaches
             beyond the photo; along a side of the photo that is longer, it stays inside.
@@ -52,7 +52,7 @@ def random_square(
 
     Source: `_crop` of the public RetinaFace training code, which draws the same way one by one.
     """
-    boxes = faces.boxes[~faces.ignore]
+    boxes = faces.boxes[~faces.ignore & (faces.weights > 0)]
     height, width = size
     if not len(boxes):
         if not anywhere:

@@ -98,6 +98,20 @@ def test_a_photo_without_faces_to_find_is_shown_whole(ignore: bool) -> None:
         np.testing.assert_array_equal(result.faces.boxes, [[10, 10, 30, 30]])
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, size=st.sampled_from([64, 512]))
+def test_a_face_that_is_low_in_the_photo_counts_nothing_at_any_size(seed: int, size: int) -> None:
+    boxes = [[10, 10, 30, 29], [170, 60, 190, 80]]  # 19 and 20 pixels high
+    photo = Sample(np.zeros((100, 200, 3), np.uint8), LabelledFaces.of(boxes))
+    config = AugmentConfig(smallest_face=20, crop_scales=(0.3, 2.0), mirror=0)
+    seen = augment(photo, config, size=size, rng=np.random.default_rng(seed)).faces
+    assert seen.weights[-1] == 1  # every view is drawn around a face that counts
+    assert seen.weights[:-1].tolist() in ([], [0])
+    assert photo.faces.weights.tolist() == [1, 1]
+    plain = augment(photo, AugmentConfig(crop_scales=(0.3, 2.0)), size=size, rng=np.random.default_rng(seed))
+    assert plain.faces.weights.all()
+
+
 def test_an_ignored_face_stays_as_long_as_any_of_it_is_seen() -> None:
     boxes = [[0, 0, 40, 40], [0, 0, 40, 40], [0, 0, 20, 20], [32, 32, 50, 50]]
     faces = LabelledFaces.of(boxes, ignore=[True, False, True, False])
@@ -205,6 +219,7 @@ def test_a_square_beside_the_photo_is_an_error() -> None:
         {"crop_scales": ()},
         {"crop_scales": (0.0,)},
         {"mirror": 1.5},
+        {"smallest_face": -1.0},
         {"interpolations": ()},
         {"interpolations": ("linaer",)},
     ],
