@@ -46,9 +46,9 @@ class AugmentConfig:
         interpolations: Methods that resizing chooses from, by chance. The published list also has "area" and
             "lanczos", which take ten times as long; a crop that shrinks to less than half is always
             averaged by area.
-        smallest_face: Height in pixels of the photo, 0 or more. Of lower faces strong compression has left
-            nothing to learn from: they count nothing, and their anchors are no background either. Faces as
-            low then come from views that shrink the photo.
+        smallest_face: Height in pixels of the photo, as small as a cache keeps it, 0 or more. Of lower faces
+            strong compression has left nothing to learn from: they count nothing, and their anchors are no
+            background either. Faces as low then come from views that shrink the photo.
 
     Raises:
         ConfigError: A value is impossible.

@@ -79,8 +79,8 @@ class MultiBoxConfig:
         if not 0 <= self.focal_alpha <= 1:
             raise ConfigError(f"focal_alpha = {self.focal_alpha}: a share from 0 to 1 is needed")
         at_least = {"atss_nearest": 1, "quality_beta": 1, "focal_gamma": 0, "negatives_per_positive": 0}
-        at_least |= dict.fromkeys(("box_weight", "class_weight", "landmark_weight"), 0)
-        at_least |= dict.fromkeys(("size_balance", "smallest_face"), 0)
+        weights = ("box_weight", "class_weight", "landmark_weight")
+        at_least |= dict.fromkeys((*weights, "size_balance", "smallest_face"), 0)
         for name, least in at_least.items():
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} = {getattr(self, name)}: {least} or more is needed")
