@@ -33,6 +33,7 @@ LABELS: dict[str, dict[str, Any]] = {
     "DIoU boxes": {"loss.box_loss": "diou"},
     "quality focal classes": {"loss.class_loss": "quality-focal"},
     "ATSS matching": {"loss.matching": "atss"},
+    "SimOTA matching": {"loss.matching": "simota"},
     "ATSS, quality focal, DIoU": {
         "loss.matching": "atss",
         "loss.class_loss": "quality-focal",

@@ -28,6 +28,7 @@ from ffcore.losses import (
     Targets,
     match_anchors,
     match_anchors_atss,
+    match_anchors_simota,
 )
 from ffcore.models.blocks.heads import RawOutputs
 
@@ -36,6 +37,9 @@ CONFIGS = {
     "CIoU": MultiBoxConfig(box_loss="ciou"),
     "focal": MultiBoxConfig(class_loss="focal"),
     "ATSS, GIoU, quality focal": MultiBoxConfig(matching="atss", box_loss="giou", class_loss="quality-focal"),
+    "SimOTA, GIoU, quality focal": MultiBoxConfig(
+        matching="simota", box_loss="giou", class_loss="quality-focal"
+    ),
 }
 
 
@@ -73,6 +77,7 @@ def main() -> None:
         "plain": lambda: [plain_matching(faces[:, :4], grid.table) for faces in rows],
         "ours": lambda: match_anchors(targets, grid),
         "ATSS": lambda: match_anchors_atss(targets, grid),
+        "SimOTA": lambda: match_anchors_simota(targets, grid, outputs),
     }
     losses: dict[str, Callable[[], Tensor]] = {
         "plain": with_gradients(lambda leaves: plain_loss(leaves, rows, grid.table)),

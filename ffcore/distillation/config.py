@@ -32,6 +32,9 @@ class DistillationConfig:
     """Factor of the class term within distill, 0 or more; likewise below."""
     box_weight: float = 1.0
     landmark_weight: float = 1.0
+    size_balance: float = 0.0
+    """Added to the loss's own in the terms of distill, 0 or more: a teacher that sees large faces better than
+    its student and small ones no better then teaches the large ones; see `AnchorGrid.importance`."""
     feature_weight: float = 0.1
     """Factor of feature matching, 0 or more; 0 leaves it out, and no adapters are made."""
     feature_norm: FeatureNorm = "plain"
@@ -46,7 +49,7 @@ class DistillationConfig:
         if not self.temperature > 0:
             raise ConfigError(f"temperature = {self.temperature}: a temperature above 0 is needed")
         least = {"focal_gamma": 1, "class_weight": 0, "box_weight": 0, "landmark_weight": 0}
-        for name, low in {**least, "feature_weight": 0}.items():
+        for name, low in {**least, "feature_weight": 0, "size_balance": 0}.items():
             if not getattr(self, name) >= low:
                 raise ConfigError(f"{name} = {getattr(self, name)}: {low} or more is needed")
         if not 0 <= self.teacher_ignore <= 1:

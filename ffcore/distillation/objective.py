@@ -101,7 +101,7 @@ class DistillationObjective(Objective):
             normalize=settings.normalize,
             temperature=settings.temperature,
             gamma=settings.focal_gamma,
-            importance=self.grid(batch).importance(self.loss.size_balance),
+            importance=self.grid(batch).importance(self.loss.size_balance + settings.size_balance),
             # a validation may run on one process alone
             processes=self._processes if self.training else None,
         )

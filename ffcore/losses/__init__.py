@@ -6,6 +6,7 @@ from ffcore.losses.boxes import box_losses, box_quality
 from ffcore.losses.classes import focal_losses, hardest_negatives, quality_focal_losses, set_prior
 from ffcore.losses.matching import Matches, match_anchors
 from ffcore.losses.multibox import LossTerms, MultiBoxConfig, MultiBoxLoss
+from ffcore.losses.simota import match_anchors_simota
 from ffcore.losses.targets import Targets
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "hardest_negatives",
     "match_anchors",
     "match_anchors_atss",
+    "match_anchors_simota",
     "quality_focal_losses",
     "set_prior",
 ]

@@ -186,6 +186,42 @@ class AnchorGrid:
         areas = _area(boxes[:, 2:] - boxes[:, :2])[:, None] + _area(self.table[anchors][..., 2:])
         return inter / (areas - inter)
 
+    def nearest(self, boxes: Tensor, *, cells: int) -> Tensor:
+        """The anchors of the cells of every level that are nearest to the centre of each box, in pixels.
+
+        Args:
+            boxes: (N, 4) float32, xyxy relative to the image.
+            cells: Of each level, 1 or more; all anchor sizes of a cell count.
+
+        Returns:
+            (N, K) int64, numbers of anchors.
+        """
+        return torch.cat([self._nearest(boxes, level, cells) for level in self.levels], dim=1)
+
+    def inside(self, boxes: Tensor, anchors: Tensor) -> Tensor:
+        """Which anchors have their centre in a box.
+
+        Args:
+            boxes: (N, 4) float32, xyxy relative to the image.
+            anchors: (N, K) int64, numbers of anchors.
+
+        Returns:
+            (N, K) bool.
+        """
+        centres = self.table[anchors, :2]
+        return ((centres > boxes[:, None, :2]) & (centres < boxes[:, None, 2:])).all(dim=2)
+
+    def _nearest(self, boxes: Tensor, level: Level, cells: int) -> Tensor:
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        # a cell among the nearest k is in one of the nearest k columns, and in one of the nearest k rows
+        column, aside = _near_line(middle[:, 0] * self.width / level.stride - 0.5, level.columns, cells)
+        row, above = _near_line(middle[:, 1] * self.height / level.stride - 0.5, level.rows, cells)
+        distance = (above[:, :, None] + aside[:, None, :]).flatten(1)
+        order = distance.argsort(dim=1, stable=True)[:, :cells]
+        cell = (row[:, :, None] * level.columns + column[:, None, :]).flatten(1).gather(1, order)
+        sizes = torch.arange(level.sizes, device=boxes.device)
+        return (level.start + cell[:, :, None] * level.sizes + sizes).flatten(1)
+
     def _most(self, boxes: Tensor) -> Tensor:
         """(N, S, 2): the largest width and the largest height that boxes share with anchors of each size."""
         middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
@@ -224,6 +260,14 @@ class AnchorGrid:
         cell = torch.stack([place % columns, place // columns], dim=1) + begin
         anchor = self.first[kind] + (cell * self.steps[kind]).sum(dim=1)
         return Pairs(box, anchor, _intersection(boxes[box], self.corners[anchor])), kind
+
+
+def _near_line(place: Tensor, count: int, nearest: int) -> tuple[Tensor, Tensor]:
+    """The whole numbers from 0 to `count` − 1 next to each of (N,) places, and their squared distances."""
+    nearest = min(nearest, count)
+    start = (place - (nearest - 1) / 2).round().clamp(0, count - nearest)
+    numbers = start[:, None] + torch.arange(nearest, device=place.device)
+    return numbers.long(), (numbers - place[:, None]).square()
 
 
 _MARGIN = 1 - 1e-4

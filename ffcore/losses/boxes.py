@@ -72,26 +72,52 @@ def box_quality(predicted: Tensor, target: Tensor, *, variances: tuple[float, fl
     return inter / union
 
 
+@torch.no_grad()
+def predicted_iou(
+    predicted: Tensor, anchors: Tensor, boxes: Tensor, *, variances: tuple[float, float] = (0.1, 0.2)
+) -> Tensor:
+    """IoU of each predicted box with any box, one to one, without gradient.
+
+    Args:
+        predicted: (..., 4) float32, offsets from the anchors.
+        anchors: (..., 4), cx cy w h relative to the image.
+        boxes: (..., 4), xyxy relative to the image, with area.
+        variances: Of the coding.
+
+    Returns:
+        (...), 0 to 1.
+    """
+    inter, union = _shared_and_joint(
+        decode_boxes(_limited(predicted, variances), anchors, variances=variances), boxes
+    )
+    return inter / union
+
+
 def _in_anchor_units(offsets: Tensor, variances: tuple[float, float]) -> Tensor:
     """(N, 4) boxes, xyxy, as seen from an anchor of side 1 around 0.
 
     Anchors are square in pixels, so distances and shapes are those of the picture, whatever its own shape.
     """
+    unit = offsets.new_tensor([0.0, 0.0, 1.0, 1.0])
+    return decode_boxes(_limited(offsets, variances), unit, variances=variances)
+
+
+def _limited(offsets: Tensor, variances: tuple[float, float]) -> Tensor:
+    """(..., 4) offsets, the sides of their boxes within `LARGEST_RATIO` of the anchor's."""
     limit = math.log(LARGEST_RATIO) / variances[1]
-    limited = torch.cat([offsets[:, :2], offsets[:, 2:].clamp(-limit, limit)], dim=1)
-    return decode_boxes(limited, offsets.new_tensor([0.0, 0.0, 1.0, 1.0]), variances=variances)
+    return torch.cat([offsets[..., :2], offsets[..., 2:].clamp(-limit, limit)], dim=-1)
 
 
 def _shared_and_joint(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Areas of intersection and union of (N, 4) boxes with area, one to one."""
-    low = torch.maximum(first[:, :2], second[:, :2])
-    high = torch.minimum(first[:, 2:], second[:, 2:])
+    """Areas of intersection and union of (..., 4) boxes with area, one to one."""
+    low = torch.maximum(first[..., :2], second[..., :2])
+    high = torch.minimum(first[..., 2:], second[..., 2:])
     inter = _area((high - low).clamp(min=0))
-    return inter, _area(first[:, 2:] - first[:, :2]) + _area(second[:, 2:] - second[:, :2]) - inter
+    return inter, _area(first[..., 2:] - first[..., :2]) + _area(second[..., 2:] - second[..., :2]) - inter
 
 
 def _area(sides: Tensor) -> Tensor:
-    return sides[:, 0] * sides[:, 1]
+    return sides[..., 0] * sides[..., 1]
 
 
 def _slope(boxes: Tensor) -> Tensor:

@@ -65,3 +65,52 @@ def match_anchors(targets: Targets, grid: AnchorGrid, *, threshold: float = 0.35
     positive = used.new_zeros(batch * len(grid))
     positive[torch.cat([slot, best_slot[valid]])] = True
     return Matches(face=face.view(batch, len(grid)), positive=positive.view(batch, len(grid)))
+
+
+@torch.no_grad()
+def settle(candidates: Tensor, value: Tensor, wanted: Tensor, targets: Targets, *, anchors: int) -> Matches:
+    """Gives each anchor to one of the faces that want it, and a face that is left with none another one.
+
+    An anchor that several faces want goes to the one that values it most, the first of equals. A face that
+    is left with none then takes the best of its candidates that is still free; so a face loses only where
+    every candidate is another's.
+
+    Args:
+        candidates: (N, K) int64: anchors that each of the N faces of all images may have.
+        value: (N, K) float: how well they suit it; −inf for those that it cannot have.
+        wanted: (N, K) bool: those that it asks for.
+        targets: The faces, in the order of `is_face`.
+        anchors: A, of each image.
+    """
+    image, index = targets.is_face.nonzero(as_tuple=True)
+    nobody = len(image)
+    slots = image[:, None] * anchors + candidates  # in the anchors of all images together
+    owner = _award(slots, value, wanted, count=targets.is_face.shape[0] * anchors)
+    # every round gives at least one anchor away, and there are few candidates
+    while True:
+        has_one = torch.zeros(nobody + 1, dtype=torch.bool, device=image.device)
+        has_one[owner] = True
+        free = value.masked_fill(owner[slots] != nobody, -torch.inf)
+        wanted = is_best(free) & ~has_one[:nobody, None]
+        if not wanted.any():
+            break
+        owner = torch.minimum(owner, _award(slots, value, wanted, count=len(owner)))
+    face = torch.cat([index, index.new_zeros(1)])[owner]
+    shape = (targets.is_face.shape[0], anchors)
+    return Matches(face=face.view(shape), positive=(owner < nobody).view(shape))
+
+
+def is_best(value: Tensor) -> Tensor:
+    """(N, K) bool: a largest entry of each row, where there is one above −inf."""
+    largest, place = value.max(dim=1, keepdim=True)
+    return torch.zeros_like(value, dtype=torch.bool).scatter_(1, place, largest > -torch.inf)
+
+
+def _award(slots: Tensor, value: Tensor, wanted: Tensor, *, count: int) -> Tensor:
+    """(count,) int64: which of N faces gets a slot that several want, N where none does."""
+    face, _ = wanted.nonzero(as_tuple=True)
+    slot, offer = slots[wanted], value[wanted]
+    largest = value.new_full((count,), -torch.inf).scatter_reduce_(0, slot, offer, reduce="amax")
+    wins = offer == largest[slot]
+    owner = torch.full((count,), len(slots), dtype=torch.long, device=slots.device)
+    return owner.scatter_reduce_(0, slot[wins], face[wins], reduce="amin")

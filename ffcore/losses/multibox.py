@@ -22,10 +22,11 @@ from ffcore.losses.atss import match_anchors_atss
 from ffcore.losses.boxes import BoxLossKind, box_losses, box_quality
 from ffcore.losses.classes import ClassLossKind, focal_losses, hardest_negatives, quality_focal_losses
 from ffcore.losses.matching import Matches, match_anchors
+from ffcore.losses.simota import match_anchors_simota
 from ffcore.losses.targets import Targets
 from ffcore.models.blocks.heads import RawOutputs
 
-MatchingKind = Literal["iou", "atss"]
+MatchingKind = Literal["iou", "atss", "simota"]
 
 IGNORED_SHARE = 0.5
 """An anchor with so much of its area in an ignored box is neither face nor background."""
@@ -40,11 +41,14 @@ class MultiBoxConfig:
     """
 
     matching: MatchingKind = "iou"
-    """Anchors answer for faces from one IoU on, or from one that suits each face (`match_anchors_atss`)."""
+    """Anchors answer for faces from one IoU on, from one that suits each face (`match_anchors_atss`), or
+    where the network finds them best (`match_anchors_simota`)."""
     threshold: float = 0.35
     """That IoU, 0 to 1; for matching "iou"."""
     atss_nearest: int = 9
     """Cells of each level whose anchors are candidates, 1 or more; for matching "atss"."""
+    simota_nearest: int = 25
+    """Likewise for matching "simota"."""
     class_loss: ClassLossKind = "hard-negatives"
     """Cross-entropy of positive anchors and the hardest others, or a focal loss of all anchors; fresh heads
     need `set_prior` for the latter."""
@@ -78,7 +82,13 @@ class MultiBoxConfig:
             raise ConfigError(f"threshold = {self.threshold}: an IoU above 0 and up to 1 is needed")
         if not 0 <= self.focal_alpha <= 1:
             raise ConfigError(f"focal_alpha = {self.focal_alpha}: a share from 0 to 1 is needed")
-        at_least = {"atss_nearest": 1, "quality_beta": 1, "focal_gamma": 0, "negatives_per_positive": 0}
+        at_least = {
+            "atss_nearest": 1,
+            "simota_nearest": 1,
+            "quality_beta": 1,
+            "focal_gamma": 0,
+            "negatives_per_positive": 0,
+        }
         weights = ("box_weight", "class_weight", "landmark_weight")
         at_least |= dict.fromkeys((*weights, "size_balance", "smallest_face"), 0)
         for name, least in at_least.items():
@@ -155,7 +165,7 @@ class MultiBoxLoss:
             neutral: (B, A) bool: more anchors that are no background; those of faces stay so.
         """
         config = self.config
-        face, positive = self._match(targets, grid)
+        face, positive = self._match(outputs, targets, grid)
         if config.smallest_face:
             heights = (targets.boxes[..., 3] - targets.boxes[..., 1]) * grid.height
             low = positive & (heights < config.smallest_face).gather(1, face)
@@ -202,7 +212,10 @@ class MultiBoxLoss:
         )
         return LossTerms(total=total, box=box, classification=classification, landmark=landmark)
 
-    def _match(self, targets: Targets, grid: AnchorGrid) -> Matches:
+    def _match(self, outputs: RawOutputs, targets: Targets, grid: AnchorGrid) -> Matches:
+        if self.config.matching == "simota":
+            nearest, variances = self.config.simota_nearest, self.config.variances
+            return match_anchors_simota(targets, grid, outputs, nearest=nearest, variances=variances)
         if self.config.matching == "atss":
             return match_anchors_atss(targets, grid, nearest=self.config.atss_nearest)
         return match_anchors(targets, grid, threshold=self.config.threshold)

@@ -21,6 +21,7 @@ from ffcore.errors import ConfigError
         ("box_weight", float("nan")),
         ("landmark_weight", -0.1),
         ("feature_weight", -0.1),
+        ("size_balance", -0.1),
         ("teacher_ignore", 1.5),
         ("start_epoch", -1),
         ("start_epoch", 1.5),

@@ -72,12 +72,13 @@ def test_the_total_is_made_of_the_named_terms() -> None:
     assert terms["task"] == pytest.approx(task, rel=1e-5)
 
 
-def test_labels_and_teacher_agree_on_how_much_an_anchor_counts() -> None:
+@pytest.mark.parametrize("more", [0.0, 0.5])
+def test_the_teacher_counts_an_anchor_as_the_labels_do_or_the_large_ones_more(more: float) -> None:
     """A teacher who sees one large and one small face, and a student who sees none."""
-    importance = AnchorGrid.of(SIDE, SIDE).importance(1.0)
+    importance = AnchorGrid.of(SIDE, SIDE).importance(1.0 + more)
     face = torch.zeros(len(batch(0).images), len(importance), dtype=torch.bool)
     face[:, [int(importance.argmax()), int(importance.argmin())]] = True
-    settings = DistillationConfig(alpha=CONSTANT, normalize="focal", feature_weight=0)
+    settings = DistillationConfig(alpha=CONSTANT, normalize="focal", feature_weight=0, size_balance=more)
     one = DistillationObjective(
         trained("v2"),
         Says(logits_of(face)),

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from ffcore.losses import AnchorGrid, Targets
+from ffcore.losses import (
+    AnchorGrid,
+    Matches,
+    MultiBoxConfig,
+    Targets,
+    match_anchors,
+    match_anchors_atss,
+    match_anchors_simota,
+)
 from ffcore.models.blocks.heads import RawOutputs
 
 GRID = AnchorGrid.of(128, 128)
@@ -33,6 +43,52 @@ def some_outputs(batch: int = 1, *, grid: AnchorGrid = GRID, seed: int = 4, scal
     generator = torch.Generator().manual_seed(seed)
     values = [scale * torch.randn(batch, len(grid), k, generator=generator) for k in (4, 2, 10)]
     return RawOutputs(*values)
+
+
+def matches_of(config: MultiBoxConfig, outputs: RawOutputs, targets: Targets) -> Matches:
+    """What the matching of a configuration gives."""
+    if config.matching == "simota":
+        return match_anchors_simota(targets, GRID, outputs)
+    return (match_anchors_atss if config.matching == "atss" else match_anchors)(targets, GRID)
+
+
+def cells_near(box: list[float], grid: AnchorGrid, nearest: int) -> list[int]:
+    """The anchors of the nearest cells of every level, in plain numbers."""
+    table = grid.table.double().tolist()
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+    def distance(a: int) -> float:
+        return math.hypot((table[a][0] - x) * grid.width, (table[a][1] - y) * grid.height)
+
+    chosen: list[int] = []
+    for level in grid.levels:
+        cells = range(level.start, level.start + len(level), level.sizes)
+        for cell in sorted(cells, key=distance)[:nearest]:
+            chosen += range(cell, cell + level.sizes)
+    return chosen
+
+
+def shared_out(costs: list[dict[int, float]], wanted: list[list[int]], grid: AnchorGrid) -> list[int]:
+    """The face that gets each anchor, or −1, one by one: the cheapest offer; then the best that is free.
+
+    Args:
+        costs: For each face, of the anchors that it may have.
+        wanted: For each face, those that it asks for.
+        grid: The anchors.
+    """
+    owner = [-1] * len(grid)
+    offers = [(costs[g][a], g, a) for g, own in enumerate(wanted) for a in own]
+    while offers:
+        for _, g, a in sorted(offers):
+            if owner[a] == -1:
+                owner[a] = g
+        offers = []
+        for g, cost in enumerate(costs):
+            free = [a for a in cost if owner[a] == -1]
+            if g not in owner and free:
+                best = min(free, key=lambda a: cost[a])
+                offers.append((cost[best], g, best))
+    return owner
 
 
 def dense_iou(boxes: Tensor, grid: AnchorGrid) -> Tensor:

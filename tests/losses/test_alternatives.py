@@ -18,14 +18,20 @@ from ffcore.losses import (
     MultiBoxConfig,
     MultiBoxLoss,
     Targets,
-    match_anchors,
-    match_anchors_atss,
 )
 from ffcore.losses.boxes import BoxLossKind
 from ffcore.losses.classes import ClassLossKind
 from ffcore.losses.multibox import MatchingKind
 from ffcore.models.blocks.heads import RawOutputs
-from tests.losses.faces import GRID, dense_coverage, random_boxes, rows_of, some_outputs, targets_of
+from tests.losses.faces import (
+    GRID,
+    dense_coverage,
+    matches_of,
+    random_boxes,
+    rows_of,
+    some_outputs,
+    targets_of,
+)
 
 CONFIGS = [
     MultiBoxConfig(matching=matching, box_loss=box_loss, class_loss=class_loss)
@@ -152,7 +158,14 @@ def test_an_unknown_kind_is_refused_with_the_kinds_there_are(field: str) -> None
 
 
 @pytest.mark.parametrize(
-    "values", [{"atss_nearest": 0}, {"focal_alpha": 1.1}, {"focal_gamma": -1.0}, {"quality_beta": 0.5}]
+    "values",
+    [
+        {"atss_nearest": 0},
+        {"simota_nearest": 0},
+        {"focal_alpha": 1.1},
+        {"focal_gamma": -1.0},
+        {"quality_beta": 0.5},
+    ],
 )
 def test_impossible_numbers_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):
@@ -166,8 +179,7 @@ def test_a_face_below_the_smallest_is_neither_face_nor_background(
 ) -> None:
     boxes = torch.tensor([[0.1, 0.1, 0.4, 0.4], [0.6, 0.6, 0.67, 0.68]])  # 38 and 10 pixels high
     outputs, both = some_outputs(), targets_of(boxes)
-    match = match_anchors_atss if config.matching == "atss" else match_anchors
-    face, positive = match(both, GRID)
+    face, positive = matches_of(config, outputs, both)
     low = positive & (face == 1)
     assert low.any()
     neutral = torch.zeros_like(low)
@@ -202,12 +214,12 @@ def test_only_positive_anchors_are_pulled_to_boxes_and_landmarks(
     boxes = random_boxes(generator, count, 0.5)
     known = (torch.rand(count, generator=generator) < 0.5).float() * 2 - 1
     targets = Targets.from_rows([rows_of(boxes, known)])
-    match = match_anchors_atss if config.matching == "atss" else match_anchors
-    matches = match(targets, GRID)
+    outputs = some_outputs(seed=seed)
+    matches = matches_of(config, outputs, targets)
     positive = matches.positive[0]
     marked = positive.clone()
     marked[positive] = known[matches.face[0, positive]] > 0
-    _, (offsets, logits, points) = gradients(config, some_outputs(seed=seed), targets)
+    _, (offsets, logits, points) = gradients(config, outputs, targets)
     assert torch.equal(offsets[0].any(dim=1), positive)
     assert torch.equal(points[0].any(dim=1), marked)
     moved = logits[0].any(dim=1)

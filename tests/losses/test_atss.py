@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ffcore.losses import AnchorGrid, match_anchors_atss
-from tests.losses.faces import GRID, dense_iou, random_boxes, targets_of
+from tests.losses.faces import GRID, cells_near, dense_iou, random_boxes, shared_out, targets_of
 
 
 def overlap_of(box: list[float], anchor: list[float]) -> float:
@@ -23,19 +23,10 @@ def overlap_of(box: list[float], anchor: list[float]) -> float:
 def literal_atss(boxes: Tensor, grid: AnchorGrid, nearest: int) -> list[int]:
     """The rules for one image, face by face in plain numbers: index of the face of each anchor, or −1."""
     table = grid.table.double().tolist()
-    candidates: list[dict[int, float]] = []
-    wanted: list[tuple[float, int, int]] = []  # −IoU, face, anchor
+    costs: list[dict[int, float]] = []
+    wanted: list[list[int]] = []
     for g, box in enumerate(boxes.double().tolist()):
-        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        chosen: list[int] = []
-        for level in grid.levels:
-            cells = range(level.start, level.start + len(level), level.sizes)
-
-            def distance(a: int, x: float = x, y: float = y) -> float:
-                return math.hypot((table[a][0] - x) * grid.width, (table[a][1] - y) * grid.height)
-
-            for cell in sorted(cells, key=distance)[:nearest]:
-                chosen += range(cell, cell + level.sizes)
+        chosen = cells_near(box, grid, nearest)
         # of the grid, since the rounding decides between anchors that a sliver crosses alike
         exact = grid.iou(boxes[g : g + 1], torch.tensor([chosen]))[0].tolist()
         ious = dict(zip(chosen, exact, strict=True))
@@ -44,20 +35,9 @@ def literal_atss(boxes: Tensor, grid: AnchorGrid, nearest: int) -> list[int]:
         threshold = mean + math.sqrt(sum((iou - mean) ** 2 for iou in ious.values()) / (len(ious) - 1))
         inside = {a: box[0] < table[a][0] < box[2] and box[1] < table[a][1] < box[3] for a in chosen}
         own = [a for a in chosen if inside[a] and ious[a] >= threshold]
-        wanted += [(-ious[a], g, a) for a in own or [max(ious, key=lambda a: ious[a])]]
-        candidates.append(ious)
-    owner = [-1] * len(grid)
-    while wanted:
-        for _, g, a in sorted(wanted):
-            if owner[a] == -1:
-                owner[a] = g
-        wanted = []
-        for g, ious in enumerate(candidates):
-            free = {a: iou for a, iou in ious.items() if owner[a] == -1 and iou > 0}
-            if g not in owner and free:
-                best = max(free, key=lambda a: free[a])
-                wanted.append((-free[best], g, best))
-    return owner
+        costs.append({a: -iou for a, iou in ious.items() if iou > 0})
+        wanted.append(own or [max(ious, key=lambda a: ious[a])])
+    return shared_out(costs, wanted, grid)
 
 
 def found_in(images: list[Tensor], grid: AnchorGrid, nearest: int = 9) -> list[list[int]]:

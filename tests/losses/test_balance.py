@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ffcore.geometry.anchors import PUBLISHED
-from ffcore.losses import AnchorGrid, MultiBoxConfig, Targets, match_anchors, match_anchors_atss
-from tests.losses.faces import GRID, random_boxes, rows_of, some_outputs
+from ffcore.losses import AnchorGrid, MultiBoxConfig, Targets
+from tests.losses.faces import GRID, matches_of, random_boxes, rows_of, some_outputs
 from tests.losses.test_alternatives import every_config, gradients
 
 
@@ -42,8 +42,7 @@ def test_each_anchor_has_its_importance_as_a_factor_in_terms_and_divisors(
     targets = Targets.from_rows([rows_of(boxes), rows_of(boxes / 2, unknown), torch.zeros(0, 15)])
     outputs = some_outputs(3, seed=seed)
 
-    match = match_anchors_atss if config.matching == "atss" else match_anchors
-    face, positive = match(targets, GRID)
+    face, positive = matches_of(config, outputs, targets)
     known = positive & targets.has_landmarks.gather(1, face)
     weight = GRID.importance(balance)
 

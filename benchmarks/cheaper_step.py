@@ -1,9 +1,9 @@
-"""Forward and backward of v2 with held statistics of BatchNorm: joined with the convolutions against apart.
+"""What makes forward and backward of v2 cheaper: held statistics of BatchNorm, a frozen stage, bfloat16.
 
-    python benchmarks/held_norm.py [--network v2] [--batch 8] [--size 640] [--threads 1] [--rounds 10]
+    python benchmarks/cheaper_step.py [--network v2] [--batch 8] [--size 640] [--threads 1] [--rounds 10]
 
-The same weights run all forms, which take turns; medians and ratios are printed, also with the first stage
-of the backbone left as it is, and for ordinary training, which takes the statistics of the batch.
+The same weights run all forms, which take turns; medians and ratios are printed. Held statistics are joined
+with the convolutions, as in training, or stay apart; ordinary training takes the statistics of the batch.
 """
 
 from __future__ import annotations
@@ -39,18 +39,21 @@ def main() -> None:
     start = build_network(variant_config(options.network)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = 255 * torch.rand(options.batch, 3, options.size, options.size) - 110
     images = images.contiguous(memory_format=torch.channels_last)
-    forms = {
-        "statistics of the batch": copy.deepcopy(start),
-        "held, apart": _apart(_held(start)),
-        "held, joined": _held(start),
-        "held, apart, first stage frozen": _frozen(_apart(_held(start))),
-        "held, joined, first stage frozen": _frozen(_held(start)),
+    plain, held = copy.deepcopy(start), _held(start)
+    forms = {  # and whether in bfloat16
+        "statistics of the batch": (plain, False),
+        "statistics of the batch, bfloat16": (plain, True),
+        "held, apart": (_apart(_held(start)), False),
+        "held, joined": (held, False),
+        "held, joined, bfloat16": (held, True),
+        "held, apart, first stage frozen": (_frozen(_apart(_held(start))), False),
+        "held, joined, first stage frozen": (_frozen(_held(start)), False),
     }
     times: dict[str, list[float]] = {name: [] for name in forms}
     with settings_for_training():
         for turn in range(options.rounds + 1):
-            for name, network in forms.items():
-                spent = _step(network, images)
+            for name, (network, amp) in forms.items():
+                spent = _step(network, images, amp=amp)
                 if turn:  # the first round warms up
                     times[name].append(spent)
 
@@ -59,11 +62,18 @@ def main() -> None:
     medians = {name: 1e3 * statistics.median(spent) for name, spent in times.items()}
     for name, median in medians.items():
         print(f"{name:34} {median:8.0f} ms")
-    for end in ("", ", first stage frozen"):
-        ratio = statistics.median(
-            a / b for a, b in zip(times[f"held, joined{end}"], times[f"held, apart{end}"], strict=True)
-        )
-        print(f"ratio joined / apart{end}: {ratio:.2f}")
+    pairs = {
+        "joined / apart": ("held, joined", "held, apart"),
+        "joined / apart, first stage frozen": (
+            "held, joined, first stage frozen",
+            "held, apart, first stage frozen",
+        ),
+        "bfloat16 / float32": ("statistics of the batch, bfloat16", "statistics of the batch"),
+        "bfloat16 / float32, held": ("held, joined, bfloat16", "held, joined"),
+    }
+    for title, (one, other) in pairs.items():
+        ratio = statistics.median(a / b for a, b in zip(times[one], times[other], strict=True))
+        print(f"ratio {title}: {ratio:.2f}")
 
 
 def _held(network: FeatherFace) -> FeatherFace:
@@ -92,11 +102,12 @@ def _frozen(network: FeatherFace) -> FeatherFace:
     return network
 
 
-def _step(network: FeatherFace, images: Tensor) -> float:
+def _step(network: FeatherFace, images: Tensor, *, amp: bool) -> float:
     """Seconds of forward and backward."""
     begin = time.perf_counter()
-    outputs = network(images)
-    sum(value.square().mean() for value in outputs).backward()
+    with torch.autocast("cpu", torch.bfloat16, enabled=amp):
+        outputs = network(images)
+    sum(value.float().square().mean() for value in outputs).backward()
     network.zero_grad()
     return time.perf_counter() - begin
 
