@@ -76,18 +76,22 @@ class FaceAgreement:
         )
 
 
-def detect_all(path: Path, photos: Sequence[NDArray[np.uint8]], *, score: float) -> list[Faces]:
+def detect_all(
+    path: Path, photos: Sequence[NDArray[np.uint8]], *, score: float, suppress: bool = True
+) -> list[Faces]:
     """The faces of each photo, one look at each and nothing clever.
 
     Args:
         path: An ONNX file.
         photos: (H, W, 3) uint8 BGR.
         score: Faces must have more than this.
+        suppress: Whether of boxes of one face the surest alone is kept; otherwise all are.
 
     Raises:
         ExportError: The file does not run.
     """
-    options = DetectorOptions(score=score, multiple=1, max_side=None, close_ups=False, batch=1)
+    nms = DetectorOptions().nms if suppress else 1.0
+    options = DetectorOptions(score=score, nms=nms, multiple=1, max_side=None, close_ups=False, batch=1)
     try:
         detector = FaceDetector(load_backend(path, device="cpu", threads=1), options)
         return [detector(photo) for photo in photos]
@@ -95,16 +99,23 @@ def detect_all(path: Path, photos: Sequence[NDArray[np.uint8]], *, score: float)
         raise ExportError(f"the changed graph does not run: {error}; nothing was written") from error
 
 
-def compare_faces(before: Sequence[Faces], after: Sequence[Faces]) -> FaceAgreement:
+def compare_faces(
+    before: Sequence[Faces], after: Sequence[Faces], offers: Sequence[Faces] | None = None
+) -> FaceAgreement:
     """Measures how far faces have moved.
+
+    Where a network finds a face by several anchors and is as sure by each, rounding decides which of the
+    boxes suppression keeps, and they may be some part of the face apart though none has moved. So a face
+    is compared with the nearest box there was before suppression.
 
     Args:
         before: Photo by photo, those of any score.
         after: The same photos.
+        offers: Likewise, before suppression; those of `after` when None.
     """
     total = lost = 0
     score = box = 0.0
-    for old, new in zip(before, after, strict=True):
+    for old, new, offered in zip(before, after, after if offers is None else offers, strict=True):
         sure, found = old.scores > FACE, new.scores > FACE
         total += int(sure.sum())
         overlap = pairwise_iou(old.boxes, new.boxes)
@@ -112,14 +123,12 @@ def compare_faces(before: Sequence[Faces], after: Sequence[Faces]) -> FaceAgreem
             lost += int(sure.sum()) + int(found.sum())
             continue
         # a face counts as kept with any score: by how much that has changed is a figure of its own
-        best = overlap.argmax(axis=1)
         kept = sure & (overlap.max(axis=1) > SAME)
         lost += int((sure & ~kept).sum()) + int((found & (overlap.max(axis=0) <= SAME)).sum())
         if kept.any():
-            partner = best[kept]
-            score = max(score, float(np.abs(old.scores[kept] - new.scores[partner]).max()))
-            moved = np.abs(old.boxes[kept] - new.boxes[partner]).max(axis=1)
-            box = max(box, float((moved / old.sizes[kept].max(axis=1)).max()))
+            moved = np.abs(old.boxes[kept][:, None] - offered.boxes).max(axis=2)
+            score = max(score, float(np.abs(old.scores[kept] - offered.scores[moved.argmin(axis=1)]).max()))
+            box = max(box, float((moved.min(axis=1) / old.sizes[kept].max(axis=1)).max()))
     return FaceAgreement(len(before), total, lost, score, box)
 
 

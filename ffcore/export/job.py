@@ -196,7 +196,8 @@ def _halve(part: Path, options: HalfOptions, *, size: tuple[int, int] | None, na
         write_half(part, changed, half_io=options.half_io)
         set_metadata(changed, changes={f"{PREFIX}precision": "float16"})
         before, after = (detect_all(file, photos, score=low) for file in (part, changed))
-        found = compare_faces(before, after)
+        offers = detect_all(changed, photos, score=low, suppress=False)
+        found = compare_faces(before, after, offers)
         if not found.within(HALF):
             raise ExportError(
                 f"{name}: float16 moves scores by {found.score:.1e} and boxes by {found.box:.1e} of their "

@@ -34,6 +34,16 @@ def test_how_far_the_worst_face_moved_is_told() -> None:
     assert found.box == pytest.approx(0.02, abs=1e-6)
 
 
+def test_a_tie_that_rounding_decides_has_moved_nothing() -> None:
+    """Two anchors find the face, three pixels apart and equally sure; suppression keeps the other one now."""
+    before, after = [faces((0, 0, 0.9))], [faces((3, 0, 0.9))]
+    offers = [faces((3, 0, 0.9), (0, 0, 0.875), (300, 0, 0.9))]
+    assert compare_faces(before, after).box == pytest.approx(0.03, abs=1e-6)
+    found = compare_faces(before, after, offers)
+    assert (found.faces, found.lost, found.box) == (1, 0, 0)
+    assert found.score == pytest.approx(0.025, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "lost"),
     [
