@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +90,9 @@ def detect_all(
     Raises:
         ExportError: The file does not run.
     """
-    nms = DetectorOptions().nms if suppress else 1.0
-    options = DetectorOptions(score=score, nms=nms, multiple=1, max_side=None, close_ups=False, batch=1)
+    options = DetectorOptions(score=score, multiple=1, max_side=None, close_ups=False, batch=1)
+    if not suppress:  # a crowd has several boxes for each of its faces
+        options = replace(options, nms=1.0, max_faces=options.candidates)
     try:
         detector = FaceDetector(load_backend(path, device="cpu", threads=1), options)
         return [detector(photo) for photo in photos]

@@ -12,11 +12,12 @@ from ffcore.losses.targets import Targets
 from ffcore.models.blocks.heads import RawOutputs
 
 IOU_COST = 3.0
-"""Factor of −log IoU beside the cross-entropy of the class, as in the paper."""
+"""Factor of −log IoU beside the cross-entropy of the class; the paper leaves it open, its code has 3."""
 MOST = 10
 """The sum of so many of the largest IoUs is the number of anchors of a face, as in the published code."""
 OUTSIDE = 100.0
-"""More than anything else costs: no centre outside a face is taken while one inside is left."""
+"""More than anything else costs, unless logits are absurd: no centre outside a face is taken while one inside
+is left. The published 100,000 would leave float32 no digits to tell those outside apart."""
 _SMALLEST = 1e-8
 
 

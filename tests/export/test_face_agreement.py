@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ffcore.detection.shipped import SHIPPED
 from ffcore.errors import InputError
 from ffcore.export.face_agreement import (
     HALF,
@@ -10,6 +11,7 @@ from ffcore.export.face_agreement import (
     FaceTolerance,
     agreement,
     compare_faces,
+    detect_all,
     faces_as_truth,
 )
 from ffcore.faces import Faces
@@ -42,6 +44,13 @@ def test_a_tie_that_rounding_decides_has_moved_nothing() -> None:
     found = compare_faces(before, after, offers)
     assert (found.faces, found.lost, found.box) == (1, 0, 0)
     assert found.score == pytest.approx(0.025, abs=1e-6)
+
+
+def test_without_suppression_no_box_is_left_out() -> None:
+    """More of them than a photo may have faces."""
+    photo = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    (found,) = detect_all(SHIPPED["v2"].onnx, [photo], score=0.0, suppress=False)
+    assert len(found) == 2 * (32**2 + 16**2 + 8**2)
 
 
 @pytest.mark.parametrize(
