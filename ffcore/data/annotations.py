@@ -147,6 +147,22 @@ class LabelledFaces:
         landmarks = np.stack([width - points[..., 0], points[..., 1]], axis=-1).astype(np.float32)
         return self._with_geometry(boxes, landmarks)
 
+    def turned(self, matrix: NDArray[np.float64]) -> LabelledFaces:
+        """The same faces in a picture that was turned.
+
+        The box of a turned face is taken to be that of the ellipse that filled the old one, turned with it:
+        heads are round, so the box around the turned corners would be too large by up to two fifths.
+
+        Args:
+            matrix: (2, 3) of a rotation without shear, from old to new pixels, as ``cv2.getRotationMatrix2D``
+                makes it.
+        """
+        turn, shift = matrix[:, :2], matrix[:, 2]
+        centres = self.centres @ turn.T + shift
+        half = np.sqrt(((self.boxes[:, 2:] - self.boxes[:, :2]) / 2) ** 2 @ (turn**2).T)
+        boxes = np.concatenate([centres - half, centres + half], axis=1).astype(np.float32)
+        return self._with_geometry(boxes, (self.landmarks @ turn.T + shift).astype(np.float32))
+
     def clipped(self, window: tuple[float, float, float, float]) -> LabelledFaces:
         """The same faces with boxes cut at a window; those outside it are left out, landmarks stay.
 

@@ -1,9 +1,10 @@
-"""The published augmentation: square crop, colour, mirror, resize, with few passes over the pixels."""
+"""The published augmentation, crop, colour, mirror, resize, with few passes over the pixels; and some more."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -31,6 +32,8 @@ _METHODS: dict[str, int] = {
     "lanczos": cv2.INTER_LANCZOS4,
 }
 
+_JPEG_QUALITY = (30, 95)
+
 _ALIASING = 2.0  # shrinking by more, the two to four pixels that interpolation looks at skip others
 
 
@@ -43,6 +46,8 @@ class AugmentConfig:
         crop_scales: Sides of the crop as shares of the photo's shorter side, above 0; see `WIDE_SCALES`.
         colour: Limits of the colour distortion, or None for none.
         mirror: Probability of mirroring.
+        rotation: Largest turn in degrees, 0 to 45, either way; every second picture is turned.
+        jpeg: Probability that a picture is compressed as JPEG, with a quality of 30 to 95.
         interpolations: Methods that resizing chooses from, by chance. The published list also has "area" and
             "lanczos", which take ten times as long; a crop that shrinks to less than half is always
             averaged by area.
@@ -58,6 +63,8 @@ class AugmentConfig:
     crop_scales: tuple[float, ...] = PUBLISHED_SCALES
     colour: ColourConfig | None = field(default_factory=ColourConfig)
     mirror: float = 0.5
+    rotation: float = 0.0
+    jpeg: float = 0.0
     interpolations: tuple[Interpolation, ...] = ("nearest", "linear", "cubic")
     smallest_face: float = 0.0
 
@@ -66,8 +73,11 @@ class AugmentConfig:
             raise ConfigError(f"sizes = {self.sizes}: at least one, each 32 pixels or more, is needed")
         if not self.crop_scales or any(not 0 < scale <= 8 for scale in self.crop_scales):
             raise ConfigError(f"crop_scales = {self.crop_scales}: numbers above 0 and up to 8 are needed")
-        if not 0 <= self.mirror <= 1:
-            raise ConfigError(f"mirror = {self.mirror}: a probability, 0 to 1, is needed")
+        for name in ("mirror", "jpeg"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}: a probability, 0 to 1, is needed")
+        if not 0 <= self.rotation <= 45:
+            raise ConfigError(f"rotation = {self.rotation}: 0 to 45 degrees are possible")
         if not self.smallest_face >= 0:
             raise ConfigError(f"smallest_face = {self.smallest_face}: 0 or more is needed")
         known = get_args(Interpolation)
@@ -100,14 +110,23 @@ def augment(sample: Sample, config: AugmentConfig, *, size: int, rng: np.random.
     colour = random_colour(config.colour, rng) if config.colour is not None else None
     mirrored = bool(rng.random() < config.mirror)
     method = config.interpolations[int(rng.integers(len(config.interpolations)))]
-    return view(
+    # from here on drawn only where it may happen, so that seeds of the published settings give what they gave
+    angle = 0.0
+    if config.rotation and rng.random() < 0.5:
+        angle = float(rng.uniform(-config.rotation, config.rotation))
+    seen = view(
         sample,
         square or whole_photo(height, width),
         size=size,
+        degrees=angle,
         mirrored=mirrored,
         colour=colour,
         interpolation=method,
     )
+    if config.jpeg and rng.random() < config.jpeg:
+        quality = int(rng.integers(*_JPEG_QUALITY, endpoint=True))
+        seen = replace(seen, image=_compressed(seen.image, quality))
+    return seen
 
 
 def view(
@@ -115,6 +134,7 @@ def view(
     square: Square,
     *,
     size: int,
+    degrees: float = 0.0,
     mirrored: bool = False,
     colour: NDArray[np.float32] | None = None,
     interpolation: Interpolation = "linear",
@@ -125,13 +145,25 @@ def view(
         sample: The photo.
         square: In its pixels; some of it must lie on the photo.
         size: Side of the result in pixels.
-        mirrored: Whether left becomes right.
+        degrees: By how much what is seen turns around the middle of the square, counterclockwise, −45 to 45.
+            The corners then show what is around the square, and boxes are those of `LabelledFaces.turned`.
+        mirrored: Whether left becomes right, before it turns.
         colour: (3, 4) map of colours, see `random_colour`; the mean colour around the photo stays as it is.
         interpolation: How pixels are made; "area" whatever is asked for when shrinking by more than 2.
 
     Raises:
         ConfigError: The square lies beyond the photo.
     """
+    if degrees:
+        return _turned(
+            sample,
+            square,
+            size=size,
+            degrees=degrees,
+            mirrored=mirrored,
+            colour=colour,
+            interpolation=interpolation,
+        )
     height, width = sample.image.shape[:2]
     x1, y1 = max(square.left, 0), max(square.top, 0)
     x2, y2 = min(square.left + square.side, width), min(square.top + square.side, height)
@@ -155,6 +187,28 @@ def view(
     if mirrored:
         image, faces = np.asarray(cv2.flip(image, 1), np.uint8), faces.mirrored(size)
     return Sample(image=image, faces=faces, names=sample.names, labelled=sample.labelled)
+
+
+def _turned(sample: Sample, square: Square, *, size: int, degrees: float, **options: Any) -> Sample:
+    """What `view` does for an angle, with its other options."""
+    angle = math.radians(degrees)
+    reach = abs(math.cos(angle)) + abs(math.sin(angle))  # of the turned square, in its sides
+    margin = math.ceil(square.side * (reach - 1) / 2)
+    around = Square(square.left - margin, square.top - margin, square.side + 2 * margin)
+    large = round(size * around.side / square.side)
+    seen = view(sample, around, size=large, **options)
+    matrix = np.asarray(cv2.getRotationMatrix2D((large / 2, large / 2), degrees, 1.0), np.float64)
+    matrix[:, 2] -= (large - size) / 2
+    # OpenCV counts from the middle of the first pixel, boxes from its corner
+    middles = matrix + np.pad(matrix[:, :2].sum(axis=1, keepdims=True) / 2 - 0.5, ((0, 0), (2, 0)))
+    image = cv2.warpAffine(seen.image, middles, (size, size), flags=cv2.INTER_LINEAR, borderValue=MEAN_BGR)
+    faces = faces_in(seen.faces.turned(matrix), Square(0, 0, size)).clipped((0, 0, size, size))
+    return replace(seen, image=np.asarray(image, np.uint8), faces=faces)
+
+
+def _compressed(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _placed(start: int, stop: int, side: int, size: int) -> tuple[int, int]:

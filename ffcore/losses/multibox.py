@@ -6,7 +6,7 @@ are the published loss; matching, box term and class term each have alternatives
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -49,6 +49,9 @@ class MultiBoxConfig:
     """Cells of each level whose anchors are candidates, 1 or more; for matching "atss"."""
     simota_nearest: int = 25
     """Likewise for matching "simota"."""
+    simota_below: float = 0.0
+    """Height in pixels of the input, 0 or more: lower faces are matched as "simota" does, whatever the
+    matching is; they take anchors before others."""
     class_loss: ClassLossKind = "hard-negatives"
     """Cross-entropy of positive anchors and the hardest others, or a focal loss of all anchors; fresh heads
     need `set_prior` for the latter."""
@@ -90,7 +93,7 @@ class MultiBoxConfig:
             "negatives_per_positive": 0,
         }
         weights = ("box_weight", "class_weight", "landmark_weight")
-        at_least |= dict.fromkeys((*weights, "size_balance", "smallest_face"), 0)
+        at_least |= dict.fromkeys((*weights, "size_balance", "smallest_face", "simota_below"), 0)
         for name, least in at_least.items():
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} = {getattr(self, name)}: {least} or more is needed")
@@ -213,12 +216,26 @@ class MultiBoxLoss:
         return LossTerms(total=total, box=box, classification=classification, landmark=landmark)
 
     def _match(self, outputs: RawOutputs, targets: Targets, grid: AnchorGrid) -> Matches:
-        if self.config.matching == "simota":
-            nearest, variances = self.config.simota_nearest, self.config.variances
-            return match_anchors_simota(targets, grid, outputs, nearest=nearest, variances=variances)
+        config = self.config
+        if config.matching == "simota":
+            return self._simota(outputs, targets, grid)
+        if not config.simota_below:
+            return self._by_anchors(targets, grid)
+        heights = (targets.boxes[..., 3] - targets.boxes[..., 1]) * grid.height
+        low = targets.is_face & (heights < config.simota_below)
+        others = self._by_anchors(replace(targets, is_face=targets.is_face & ~low), grid)
+        lowest = self._simota(outputs, replace(targets, is_face=low), grid)
+        face = torch.where(lowest.positive, lowest.face, others.face)
+        return Matches(face=face, positive=lowest.positive | others.positive)
+
+    def _by_anchors(self, targets: Targets, grid: AnchorGrid) -> Matches:
         if self.config.matching == "atss":
             return match_anchors_atss(targets, grid, nearest=self.config.atss_nearest)
         return match_anchors(targets, grid, threshold=self.config.threshold)
+
+    def _simota(self, outputs: RawOutputs, targets: Targets, grid: AnchorGrid) -> Matches:
+        nearest, variances = self.config.simota_nearest, self.config.variances
+        return match_anchors_simota(targets, grid, outputs, nearest=nearest, variances=variances)
 
     def _mined(self, logits: Tensor, roles: _Roles) -> Tensor:
         """Sum of the cross-entropy over positive anchors and the hardest background."""

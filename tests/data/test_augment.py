@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -140,6 +141,86 @@ def test_landmarks_lie_on_their_dots_after_any_view(seed: int, mirrored: bool) -
     assert left_eye[0] < right_eye[0]
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, mirrored=st.booleans())
+def test_landmarks_lie_on_their_dots_and_the_box_on_its_middle_when_the_view_is_turned(
+    seed: int, mirrored: bool
+) -> None:
+    photo = face_with_dots()
+    rng = np.random.default_rng(seed)
+    side, degrees = int(rng.integers(130, 260)), float(rng.uniform(-45, 45))
+    square = Square(int(rng.integers(150 - side, 50)), int(rng.integers(130 - side, 30)), side)
+    result = view(photo, square, size=320, degrees=degrees, mirrored=mirrored)
+    assert result.image.shape == (320, 320, 3)
+    assert result.faces.has_landmarks.all()
+    order = (1, 0, 2, 4, 3) if mirrored else (0, 1, 2, 3, 4)
+    for point, dot in zip(result.faces.landmarks[0], order, strict=True):
+        if (point > 20).all() and (point < 300).all():
+            found = centre_of(result.image, DOT_COLOURS[dot])
+            assert found is not None
+            assert np.abs(np.array(found) - point).max() < 1.5
+    eyes = photo.faces.landmarks[0, order[1]] - photo.faces.landmarks[0, order[0]]
+    before = np.degrees(np.arctan2(eyes[1], -eyes[0] if mirrored else eyes[0]))
+    eyes = result.faces.landmarks[0, 1] - result.faces.landmarks[0, 0]
+    after = np.degrees(np.arctan2(eyes[1], eyes[0]))
+    assert before - after == pytest.approx(degrees, abs=1.0)  # y points down
+
+
+@pytest.mark.parametrize("degrees", [-45.0, -20.0, 10.0, 45.0])
+def test_the_box_of_a_turned_round_face_keeps_its_size_and_touches_it(degrees: float) -> None:
+    image = np.full((200, 200, 3), GROUND, np.uint8)
+    cv2.ellipse(image, (100, 90), (25, 40), 0, 0, 360, FACE_COLOURS[0], -1)
+    photo = Sample(image, LabelledFaces.of([[75, 50, 126, 131]]))
+    result = view(photo, Square(0, 0, 200), size=400, degrees=degrees)
+    drawn = extent(result.image, FACE_COLOURS[0])
+    assert drawn is not None
+    assert np.abs(np.array(drawn) - result.faces.boxes[0]).max() <= 2.5
+
+
+def test_the_corners_of_a_turned_view_show_what_is_around_the_square() -> None:
+    photo = Sample(np.full((400, 400, 3), 7, np.uint8), LabelledFaces.of([[190, 190, 210, 210]]))
+    result = view(photo, Square(100, 100, 200), size=64, degrees=30)
+    assert (result.image == 7).all()
+
+
+def test_a_face_that_turns_out_of_the_square_is_gone_and_one_that_turns_in_is_there() -> None:
+    # in the corner, above the square, in the middle
+    boxes = [[104, 104, 116, 116], [193, 90, 207, 98], [190, 190, 210, 210]]
+    photo = Sample(np.zeros((400, 400, 3), np.uint8), LabelledFaces.of(boxes))
+    square = Square(100, 100, 200)
+    np.testing.assert_allclose(view(photo, square, size=200).faces.centres, [[10, 10], [100, 100]])
+    seen = view(photo, square, size=200, degrees=45).faces
+    aside = 106 / np.sqrt(2)
+    np.testing.assert_allclose(seen.centres, [[100 - aside, 100 - aside], [100, 100]], atol=0.1)
+
+
+def test_every_second_picture_is_turned_within_the_limit_and_compressed_as_often_as_asked() -> None:
+    photo = face_with_dots()
+    turned = AugmentConfig(colour=None, mirror=0, crop_scales=(1.0,), rotation=20)
+    angles = []
+    for seed in range(300):
+        seen = augment(photo, turned, size=200, rng=np.random.default_rng(seed)).faces.landmarks[0]
+        eyes = seen[1] - seen[0]
+        angles.append(np.degrees(np.arctan2(eyes[1], eyes[0])))
+    plain = np.degrees(np.arctan2(*(photo.faces.landmarks[0, 1] - photo.faces.landmarks[0, 0])[::-1]))
+    away = np.abs(np.array(angles) - plain)
+    assert 0.4 < (away > 0.1).mean() < 0.6
+    assert 18 < away.max() <= 20.1
+
+    plain_config = AugmentConfig(colour=None, crop_scales=(1.0,))
+    compressed = AugmentConfig(colour=None, crop_scales=(1.0,), jpeg=0.3)
+    changed = 0
+    for seed in range(300):
+        one, other = (
+            augment(photo, config, size=200, rng=np.random.default_rng(seed))
+            for config in (plain_config, compressed)
+        )
+        changed += not np.array_equal(one.image, other.image)
+        assert np.abs(one.image.astype(int) - other.image).mean() < 8
+        np.testing.assert_array_equal(one.faces.boxes, other.faces.boxes)
+    assert 60 < changed < 120
+
+
 def test_mirroring_twice_is_the_identity() -> None:
     photo = face_with_dots()
     once = view(photo, Square(10, 0, 200), size=200, mirrored=True)
@@ -219,6 +300,8 @@ def test_a_square_beside_the_photo_is_an_error() -> None:
         {"crop_scales": ()},
         {"crop_scales": (0.0,)},
         {"mirror": 1.5},
+        {"rotation": 46.0},
+        {"jpeg": 1.1},
         {"smallest_face": -1.0},
         {"interpolations": ()},
         {"interpolations": ("linaer",)},

@@ -78,3 +78,34 @@ def test_values_saturate_instead_of_wrapping_around() -> None:
 def test_impossible_limits_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         ColourConfig(**wrong)
+
+
+@given(seed=st.integers(0, 10_000))
+def test_balance_multiplies_each_channel_by_itself_within_its_limit(seed: int) -> None:
+    matrix = drawn(seed, balance=0.3)
+    gains = np.diagonal(matrix[:, :3])
+    np.testing.assert_allclose(matrix[:, :3], np.diag(gains), atol=1e-6)
+    assert (np.abs(gains - 1) <= 0.3).all()
+    assert len(set(gains.tolist())) == 3
+    assert (matrix[:, 3] == 0).all()
+
+
+@given(seed=st.integers(0, 10_000))
+def test_gray_takes_all_colour_and_leaves_the_luma(seed: int) -> None:
+    noise = np.random.default_rng(seed).integers(0, 256, (1, 50, 3), dtype=np.uint8)
+    result = apply_colour(noise, drawn(seed, gray=1.0, hue=36, saturation=0.5, balance=0.3)).astype(int)
+    assert np.ptp(result, axis=2).max() <= 1
+    assert np.abs(result[..., 0] - noise @ (0.114, 0.587, 0.299)).max() <= 1.01
+
+
+def test_gray_comes_as_often_as_asked_and_the_others_as_before() -> None:
+    plain, sometimes = ColourConfig(), ColourConfig(gray=0.2)
+    gray = 0
+    for seed in range(1000):
+        one = random_colour(plain, np.random.default_rng(seed))
+        other = random_colour(sometimes, np.random.default_rng(seed))
+        if other is not None and np.linalg.matrix_rank(other[:, :3], tol=1e-4) == 1:
+            gray += 1
+        else:
+            np.testing.assert_array_equal(one, other)
+    assert 150 < gray < 250

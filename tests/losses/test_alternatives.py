@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ffcore.errors import ConfigError
-from ffcore.geometry import decode_boxes
+from ffcore.geometry import decode_boxes, encode_boxes
 from ffcore.losses import (
     AnchorGrid,
     LossTerms,
@@ -162,6 +162,7 @@ def test_an_unknown_kind_is_refused_with_the_kinds_there_are(field: str) -> None
     [
         {"atss_nearest": 0},
         {"simota_nearest": 0},
+        {"simota_below": -1.0},
         {"focal_alpha": 1.1},
         {"focal_gamma": -1.0},
         {"quality_beta": 0.5},
@@ -194,6 +195,33 @@ def test_a_face_below_the_smallest_is_neither_face_nor_background(
     wanted, _ = gradients(config, outputs, targets_of(boxes[:1]), neutral=neutral | low)
     torch.testing.assert_close(found, wanted)
     assert not any(value[low].any() for value in moved)
+
+
+@pytest.mark.parametrize("matching", ["iou", "atss"])
+@pytest.mark.parametrize("place", [(0.8, 0.7), (0.2, 0.25)], ids=["apart", "inside the large one"])
+def test_faces_below_a_height_get_the_anchors_of_simota_and_others_keep_what_is_left(
+    matching: MatchingKind, place: tuple[float, float]
+) -> None:
+    x, y = place
+    large, small = [0.1, 0.1, 0.5, 0.5], [x, y, x + 0.08, y + 0.09]  # 51 and 12 pixels high
+    config = MultiBoxConfig(matching=matching)
+    both = targets_of(torch.tensor([large, small]))
+    sees_small = encode_boxes(torch.tensor([small]).expand(len(GRID), 4), GRID.table)[None]
+    outputs = some_outputs()._replace(boxes=sees_small)
+    mine = matches_of(replace(config, matching="simota"), outputs, targets_of(torch.tensor([small]))).positive
+    rest = matches_of(config, outputs, targets_of(torch.tensor([large]))).positive
+    assert int(mine.sum()) > 2
+
+    def pulled(config: MultiBoxConfig, **options: Any) -> Tensor:
+        return gradients(config, outputs, both, **options)[1][2].any(dim=2)
+
+    mixed = replace(config, simota_below=12.0)
+    assert torch.equal(pulled(mixed), mine | rest)
+    assert torch.equal(pulled(mixed, weights=torch.tensor([[0.0, 1.0]])), mine)
+    assert torch.equal(pulled(mixed, weights=torch.tensor([[1.0, 0.0]])), rest & ~mine)
+    plain = matches_of(config, outputs, both).positive
+    assert torch.equal(pulled(replace(config, simota_below=11.0)), plain)
+    assert not torch.equal(plain, mine | rest)
 
 
 @every_config
