@@ -1,4 +1,4 @@
-"""The published augmentation, crop, colour, mirror, resize, with few passes over the pixels; and some more."""
+"""The published augmentation: crop, colour, mirror, resize, with few passes over the pixels; and more."""
 
 from __future__ import annotations
 
