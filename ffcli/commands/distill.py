@@ -17,9 +17,12 @@ from ffcli.training import options
 def distill(
     context: typer.Context,
     teacher: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            "--teacher", "-t", help="Weights of a trained network, in any published layout, to learn from."
+            "--teacher",
+            "-t",
+            help="Weights of a trained network, in any published layout, to learn from. Repeat it, and the "
+            "mean of all teaches.",
         ),
     ] = None,
     student: Annotated[

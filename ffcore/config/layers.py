@@ -176,9 +176,12 @@ def _converted(value: Any, hint: Any) -> Any:
     if kind is Literal:
         return value  # the constructor knows the choices and names the near one
     if kind is tuple:
+        of_any_length = len(inner) == 2 and inner[1] is Ellipsis
         if not isinstance(value, list | tuple):
-            raise ValueError("a list is needed, such as [1, 2]")
-        if len(inner) == 2 and inner[1] is Ellipsis:
+            if not of_any_length:
+                raise ValueError("a list is needed, such as [1, 2]")
+            value = [value]  # one alone, as most lists of files are
+        if of_any_length:
             return tuple(_converted(item, inner[0]) for item in value)
         if len(inner) != len(value):
             raise ValueError(f"a list of {len(inner)} values is needed")

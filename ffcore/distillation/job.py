@@ -11,6 +11,7 @@ from typing import cast
 
 import torch
 
+from ffcore.distillation.joint import JointNetwork, JointTeacher
 from ffcore.distillation.objective import DistillationObjective
 from ffcore.distillation.run_config import FROM_TEACHER, DistillationRunConfig
 from ffcore.distillation.teacher import OnnxTeacher, Teacher, TorchTeacher, check_trained
@@ -33,7 +34,7 @@ class TeacherScored(Event):
     """What the teacher itself can do on the photos held back.
 
     Args:
-        name: Of its network.
+        name: Of its network; of several "v1 + v1-original".
         ap: Average precision by subset, 0 to 1.
     """
 
@@ -72,23 +73,30 @@ def distill(
     if not config.teacher.weights:
         raise ConfigError("no teacher is named: say where its weights are (--teacher)")
     processes = processes or Processes()
-    weights = Path(config.teacher.weights)
-    teacher = load_network(weights)
-    check_trained(teacher)
+    files = [Path(name) for name in config.teacher.weights]
+    teachers = [load_network(file) for file in files]
+    for teacher in teachers:
+        check_trained(teacher)
+    names = [variant_name(teacher.config) for teacher in teachers]
     data = read_data(config.data, seed=config.seed)
     if processes.first and not resume and data.validation and config.validation.ap:
         photos = {image.name: image.path for image in data.validation}
         where = run_device(device, processes)
-        ap = average_precision(teacher.to(where), ground_truth_of(data.validation), photos, device=where)
-        on_event(TeacherScored(variant_name(teacher.config), ap))
+        joint = JointNetwork(teachers).to(where)
+        ap = average_precision(joint, ground_truth_of(data.validation), photos, device=where)
+        on_event(TeacherScored(" + ".join(names), ap))
 
     def objective(
         network: FeatherFace, run: RunConfig, processes: Processes, device: torch.device
     ) -> Objective:
         settings = cast(DistillationRunConfig, run)
+        running = [
+            _running(teacher, settings, device, threads=threads or torch.get_num_threads())
+            for teacher in teachers
+        ]
         return DistillationObjective(
             network,
-            _running(teacher, settings, device, threads=threads or torch.get_num_threads()),
+            JointTeacher(running) if len(running) > 1 else running[0],
             loss=run.loss,
             distillation=settings.distillation,
             config=run.forward,
@@ -104,10 +112,10 @@ def distill(
         threads=threads,
         processes=processes,
         make_objective=objective,
-        backbone=weights if config.model.backbone == FROM_TEACHER else None,
+        backbone=files[0] if config.model.backbone == FROM_TEACHER else None,
         facts={
-            "teacher": f"{variant_name(teacher.config)} ({weights.name})",
-            "teacher_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "teacher": ", ".join(f"{name} ({file.name})" for name, file in zip(names, files, strict=True)),
+            "teacher_sha256": ", ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files),
         },
         on_event=on_event,
     )

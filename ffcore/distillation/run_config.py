@@ -21,8 +21,9 @@ FROM_TEACHER = "teacher"
 class TeacherConfig:
     """Whom the student learns from."""
 
-    weights: str = ""
-    """File of weights in any published layout."""
+    weights: tuple[str, ...] = ()
+    """Files of weights in any published layout. Of several the mean of what they say teaches
+    (`JointTeacher`); maps, and the backbone that the student begins with, are those of the first."""
     runtime: TeacherRuntime = "auto"
     """What runs it; "auto" takes ONNX Runtime on a CPU when no features are matched, which is faster."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from ffcore.data.annotations import AnnotatedImage
 from ffcore.data.collate import Batch
@@ -19,7 +20,6 @@ from ffcore.evaluation.protocols import PROTOCOLS
 from ffcore.evaluation.scoring import evaluate
 from ffcore.faces import Faces
 from ffcore.images import read_image
-from ffcore.models.featherface import FeatherFace
 from ffcore.results import ImageFaces
 from ffcore.training.objective import Objective
 
@@ -61,12 +61,12 @@ def ground_truth_of(images: Sequence[AnnotatedImage]) -> GroundTruth:
 
 
 def average_precision(
-    network: FeatherFace, truth: GroundTruth, photos: Mapping[str, Path], *, device: torch.device | str
+    network: nn.Module, truth: GroundTruth, photos: Mapping[str, Path], *, device: torch.device | str
 ) -> dict[str, float]:
     """Detects in all photos at their own size, and scores.
 
     Args:
-        network: It is left in evaluation mode.
+        network: One of these networks, or what gives the same outputs. It is left in evaluation mode.
         truth: The faces.
         photos: File of each image of `truth`; one that cannot be read counts as one without detections.
         device: Where the network is.

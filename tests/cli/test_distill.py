@@ -85,6 +85,15 @@ def test_a_student_is_distilled_shown_and_described(
     facts = read_checkpoint(result["weights"]).facts
     assert facts["teacher"] == "v1 (v1.safetensors)"
 
+    both = tmp_path / "both"
+    options = ["--holdout", 0.25, "--out", both, "--feature-weight", 0]
+    assert distill("-t", teacher, "-t", result["weights"], "--data", data, *SMALL, *options, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["teacher"]["name"] == "v1 + v2"
+    facts = read_checkpoint(result["weights"]).facts
+    assert facts["teacher"] == "v1 (v1.safetensors), v2 (best.safetensors)"
+    assert len(set(facts["teacher_sha256"].split(", "))) == 2
+
     assert distill("--resume", out, "--epochs", 2, "--temperature", 2.0) == 2
     error = capsys.readouterr().err
     assert "--epochs (train.epochs is 1)" in error
@@ -105,7 +114,7 @@ def test_settings_are_printed_with_their_origins(
     file = tmp_path / "mine.toml"
     file.write_text('[distillation]\nnormalize = "focal"\ntemperature = 3.0\n', encoding="utf-8")
     flags = {
-        "--teacher": (teacher, "teacher.weights", str(teacher)),
+        "--teacher": (teacher, "teacher.weights", [str(teacher)]),
         "--teacher-runtime": ("torch", "teacher.runtime", "torch"),
         "--student": ("v2-ca", "model.name", "v2-ca"),
         "--init-backbone": ("none", "model.backbone", "none"),

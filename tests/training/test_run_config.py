@@ -73,7 +73,8 @@ def test_a_warm_up_that_nobody_chose_fits_a_short_training() -> None:
         ("train.epochs=true", "not true or false"),
         ("train.epochs=0", "--set train.epochs: epochs = 0"),
         ("forward.amp=yes", "true or false is needed"),
-        ("augment.sizes=320", "a list is needed"),
+        ("stopping.window=1", "a list is needed"),
+        ("augment.sizes=large", "a whole number is needed"),
         ("stopping.window=[1]", "a list of 2 values"),
         ("train.schedule=cosin", "did you mean 'cosine'"),
         ("safety.on_nan=rolback", "did you mean 'rollback'"),
@@ -96,6 +97,12 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=r"broken\.toml: cannot be read as TOML"):
         read_toml(file)
+
+
+def test_one_value_is_enough_where_a_list_may_have_any_length() -> None:
+    assert resolve(RunConfig(), [parse_setting("augment.sizes=320")]).config.augment.sizes == (320,)
+    found = resolve(RunConfig(), [parse_setting("data.unlabelled=more")]).config
+    assert found.data.unlabelled == ("more",)
 
 
 def test_absent_values_are_written_as_none_and_come_back() -> None:
