@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -15,6 +15,8 @@ from ffcore.data.crop import Square, faces_in, random_square, whole_photo
 from ffcore.data.sample import Sample
 from ffcore.errors import ConfigError, did_you_mean
 from ffcore.geometry import MEAN_BGR
+from ffcore.images.decode import read_image
+from ffcore.images.encode import encode_image
 
 PUBLISHED_SCALES = (0.3, 0.45, 0.6, 0.8, 1.0)
 """Sides of the crop as shares of the photo's shorter side."""
@@ -32,7 +34,7 @@ _METHODS: dict[str, int] = {
     "lanczos": cv2.INTER_LANCZOS4,
 }
 
-_JPEG_QUALITY = (30, 95)
+_JPEG_QUALITY = (30, 95)  # from plain to see to nearly nothing
 
 _ALIASING = 2.0  # shrinking by more, the two to four pixels that interpolation looks at skip others
 
@@ -125,7 +127,8 @@ def augment(sample: Sample, config: AugmentConfig, *, size: int, rng: np.random.
     )
     if config.jpeg and rng.random() < config.jpeg:
         quality = int(rng.integers(*_JPEG_QUALITY, endpoint=True))
-        seen = replace(seen, image=_compressed(seen.image, quality))
+        data = encode_image(seen.image, suffix=".jpg", quality=quality)
+        seen = replace(seen, image=read_image(data))
     return seen
 
 
@@ -155,15 +158,12 @@ def view(
         ConfigError: The square lies beyond the photo.
     """
     if degrees:
-        return _turned(
-            sample,
-            square,
-            size=size,
-            degrees=degrees,
-            mirrored=mirrored,
-            colour=colour,
-            interpolation=interpolation,
+        around = _around(square, degrees)
+        large = round(size * around.side / square.side)
+        wider = view(
+            sample, around, size=large, mirrored=mirrored, colour=colour, interpolation=interpolation
         )
+        return _turned(wider, degrees, size=size)
     height, width = sample.image.shape[:2]
     x1, y1 = max(square.left, 0), max(square.top, 0)
     x2, y2 = min(square.left + square.side, width), min(square.top + square.side, height)
@@ -189,26 +189,24 @@ def view(
     return Sample(image=image, faces=faces, names=sample.names, labelled=sample.labelled)
 
 
-def _turned(sample: Sample, square: Square, *, size: int, degrees: float, **options: Any) -> Sample:
-    """What `view` does for an angle, with its other options."""
+def _around(square: Square, degrees: float) -> Square:
+    """What of a photo a square shows when it turns around its middle."""
     angle = math.radians(degrees)
     reach = abs(math.cos(angle)) + abs(math.sin(angle))  # of the turned square, in its sides
     margin = math.ceil(square.side * (reach - 1) / 2)
-    around = Square(square.left - margin, square.top - margin, square.side + 2 * margin)
-    large = round(size * around.side / square.side)
-    seen = view(sample, around, size=large, **options)
-    matrix = np.asarray(cv2.getRotationMatrix2D((large / 2, large / 2), degrees, 1.0), np.float64)
-    matrix[:, 2] -= (large - size) / 2
+    return Square(square.left - margin, square.top - margin, square.side + 2 * margin)
+
+
+def _turned(sample: Sample, degrees: float, *, size: int) -> Sample:
+    """A square sample turned around its middle, and of that the middle."""
+    side = sample.image.shape[0]
+    matrix = np.asarray(cv2.getRotationMatrix2D((side / 2, side / 2), degrees, 1.0), np.float64)
+    matrix[:, 2] -= (side - size) / 2
     # OpenCV counts from the middle of the first pixel, boxes from its corner
     middles = matrix + np.pad(matrix[:, :2].sum(axis=1, keepdims=True) / 2 - 0.5, ((0, 0), (2, 0)))
-    image = cv2.warpAffine(seen.image, middles, (size, size), flags=cv2.INTER_LINEAR, borderValue=MEAN_BGR)
-    faces = faces_in(seen.faces.turned(matrix), Square(0, 0, size)).clipped((0, 0, size, size))
-    return replace(seen, image=np.asarray(image, np.uint8), faces=faces)
-
-
-def _compressed(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    image = cv2.warpAffine(sample.image, middles, (size, size), flags=cv2.INTER_LINEAR, borderValue=MEAN_BGR)
+    faces = faces_in(sample.faces.turned(matrix), Square(0, 0, size)).clipped((0, 0, size, size))
+    return replace(sample, image=np.asarray(image, np.uint8), faces=faces)
 
 
 def _placed(start: int, stop: int, side: int, size: int) -> tuple[int, int]:

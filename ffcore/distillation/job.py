@@ -96,7 +96,7 @@ def distill(
         ]
         return DistillationObjective(
             network,
-            JointTeacher(running) if len(running) > 1 else running[0],
+            JointTeacher(running),
             loss=run.loss,
             distillation=settings.distillation,
             config=run.forward,

@@ -170,8 +170,7 @@ class MultiBoxLoss:
         config = self.config
         face, positive = self._match(outputs, targets, grid)
         if config.smallest_face:
-            heights = (targets.boxes[..., 3] - targets.boxes[..., 1]) * grid.height
-            low = positive & (heights < config.smallest_face).gather(1, face)
+            low = positive & _lower(targets, grid, config.smallest_face).gather(1, face)
             positive = positive & ~low
             neutral = low if neutral is None else low | neutral
         image, anchor = positive.nonzero(as_tuple=True)
@@ -221,8 +220,7 @@ class MultiBoxLoss:
             return self._simota(outputs, targets, grid)
         if not config.simota_below:
             return self._by_anchors(targets, grid)
-        heights = (targets.boxes[..., 3] - targets.boxes[..., 1]) * grid.height
-        low = targets.is_face & (heights < config.simota_below)
+        low = targets.is_face & _lower(targets, grid, config.simota_below)
         others = self._by_anchors(replace(targets, is_face=targets.is_face & ~low), grid)
         lowest = self._simota(outputs, replace(targets, is_face=low), grid)
         face = torch.where(lowest.positive, lowest.face, others.face)
@@ -265,6 +263,11 @@ class MultiBoxLoss:
         elsewhere = roles.positive if roles.excluded is None else roles.positive | roles.excluded
         background = background.masked_fill(elsewhere, 0) * roles.importance
         return (faces * roles.share).sum() + background.sum()
+
+
+def _lower(targets: Targets, grid: AnchorGrid, pixels: float) -> Tensor:
+    """(B, G) bool: the faces that are lower than so many pixels of the input."""
+    return (targets.boxes[..., 3] - targets.boxes[..., 1]) * grid.height < pixels
 
 
 def _pick(values: Tensor, places: Tensor) -> Tensor:
