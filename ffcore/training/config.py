@@ -10,6 +10,7 @@ from ffcore.errors import ConfigError
 from ffcore.training.schedule import cosine_rate, multistep_rate, onecycle_rate, trapezoid_rate
 
 ScheduleKind = Literal["onecycle", "cosine", "multistep", "trapezoid"]
+OptimizerKind = Literal["adamw", "soap"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,10 @@ class TrainConfig:
     """Share of the training, at its end, in which "trapezoid" goes down to zero; above 0 and up to 1."""
     milestones: tuple[int, ...] = (190, 220)
     """Epochs at which "multistep" divides the rate by ten."""
+    optimizer: OptimizerKind = "adamw"
+    """AdamW as published, or Adam along the directions in which gradients vary together (`SOAP`)."""
     weight_decay: float = 0.01
-    """Of AdamW, 0 or more. The published script meant another value and used this one."""
+    """Of the optimizer, 0 or more. The published script meant another value and used this one."""
     clip: float = 1.0
     """Gradients with a larger norm are scaled down to it; 0 leaves them as they are."""
     accumulate: int = 1
@@ -46,7 +49,7 @@ class TrainConfig:
     """Stages of the backbone, from the first, that stay as they are, statistics included; 0 to 3."""
 
     def __post_init__(self) -> None:
-        check_choices(self, {"schedule": get_args(ScheduleKind)})
+        check_choices(self, {"schedule": get_args(ScheduleKind), "optimizer": get_args(OptimizerKind)})
         for name, low in (("epochs", 1), ("warmup", 0), ("accumulate", 1), ("frozen_stages", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < low:

@@ -19,6 +19,7 @@ from ffcore.training.config import TrainConfig
 from ffcore.training.ema import ExponentialMovingAverage
 from ffcore.training.health import DivergedError, Finding, examine, gradient_norm
 from ffcore.training.objective import Objective, Outcome
+from ffcore.training.soap import SOAP
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,8 @@ class Trainer:
         for stage in self._frozen_stages():
             stage.requires_grad_(False)
         self._parameters = [p for p in objective.parameters() if p.requires_grad]
-        self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=config.rate, weight_decay=config.weight_decay
-        )
+        make = SOAP if config.optimizer == "soap" else torch.optim.AdamW
+        self._optimizer = make(self._parameters, lr=config.rate, weight_decay=config.weight_decay)
         self._parallel: DistributedDataParallel | None = None
         if self._processes.count > 1:
             self._parallel = DistributedDataParallel(objective)

@@ -14,7 +14,7 @@ from ffcore.data.collate import Batch, collate
 from ffcore.errors import ConfigError
 from ffcore.models.featherface import FeatherFace, build_network
 from ffcore.models.variants import VARIANTS
-from ffcore.training.config import TrainConfig
+from ffcore.training.config import OptimizerKind, TrainConfig
 from ffcore.training.health import DivergedError
 from ffcore.training.objective import DetectionObjective, ForwardConfig
 from ffcore.training.trainer import Trainer
@@ -69,8 +69,17 @@ def test_the_loss_falls_on_a_batch_that_is_seen_again_and_again(name: str) -> No
     assert totals[-1] < 0.7 * totals[0]
 
 
-def test_a_resumed_training_equals_an_undisturbed_one_to_the_bit() -> None:
-    config = TrainConfig(epochs=3, ema=0.9)
+def test_the_loss_falls_with_the_other_optimizer_too() -> None:
+    config = TrainConfig(epochs=30, rate=3e-3, optimizer="soap")
+    trainer = Trainer(objective(), config, batches_per_epoch=1)
+    again = batch(0)
+    totals = [trainer.train_batch(again).terms["total"] for _ in range(30)]
+    assert totals[-1] < 0.7 * totals[0]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "soap"])
+def test_a_resumed_training_equals_an_undisturbed_one_to_the_bit(optimizer: OptimizerKind) -> None:
+    config = TrainConfig(epochs=3, ema=0.9, optimizer=optimizer)
     whole = Trainer(objective(), config, batches_per_epoch=2)
     first = Trainer(objective(), config, batches_per_epoch=2)
     for i in range(6):
