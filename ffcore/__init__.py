@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from ffcore.losses.multibox import MultiBoxLoss as MultiBoxLoss
     from ffcore.losses.targets import Targets as Targets
     from ffcore.models.attention_maps import get_attention_maps as get_attention_maps
+    from ffcore.models.averaging import average_networks as average_networks
     from ffcore.models.featherface import FeatherFace as FeatherFace
     from ffcore.models.featherface import build_network as build_network
     from ffcore.models.profile import profile as profile
@@ -136,6 +137,7 @@ _HOME: dict[str, str] = {
     "align_face": "ffcore.geometry.alignment",
     "anchors": "ffcore.geometry.anchors",
     "anonymize": "ffcore.images.anonymize",
+    "average_networks": "ffcore.models.averaging",
     "build_network": "ffcore.models.featherface",
     "detect_on_cluster": "ffcore.jobs.run",
     "detect_sources": "ffcore.detection.job",

@@ -53,6 +53,20 @@ def test_attention_is_drawn_for_every_level(
     assert all(picture.shape == (512, 512, 3) and picture.std() > 10 for picture in pictures)
 
 
+def test_the_mean_of_two_trainings_lies_between_them(weights: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    network = random_network(VARIANTS["v2"])
+    for value in network.parameters():
+        value.data.mul_(2)
+    save_network(network, other)
+    out = tmp_path / "mean.safetensors"
+    printed = run("average_weights.py", weights["v2"], other, "--shares", 0.25, 0.75, "--out", out)
+    assert printed.strip() == f"{out}: 0.25 v2.safetensors + 0.75 other.safetensors"
+    first, second, mean = (read_checkpoint(path).tensors for path in (weights["v2"], other, out))
+    key = "heads.0.boxes.weight"
+    assert np.allclose(mean[key], 0.25 * first[key] + 0.75 * second[key], atol=1e-6)
+
+
 def test_training_from_python_reports_through_callbacks_and_leaves_weights(tmp_path: Path) -> None:
     printed = run("train_on_your_photos.py", "--epochs", 3, "--size", 64, "--out", tmp_path)
     assert "step 0: loss" in printed
