@@ -189,6 +189,23 @@ def view(
     return Sample(image=image, faces=faces, names=sample.names, labelled=sample.labelled)
 
 
+def turned_image(
+    image: NDArray[np.uint8], matrix: NDArray[np.float64], *, width: int, height: int
+) -> NDArray[np.uint8]:
+    """The pixels that go with faces which `LabelledFaces.turned` has turned.
+
+    Args:
+        image: (H, W, 3).
+        matrix: (2, 3), from the coordinates of boxes before to those after.
+        width: Of the result in pixels, likewise the height; where nothing falls it has the mean colour.
+        height: Likewise.
+    """
+    # OpenCV counts from the middle of the first pixel, boxes from its corner
+    middles = matrix + np.pad(matrix[:, :2].sum(axis=1, keepdims=True) / 2 - 0.5, ((0, 0), (2, 0)))
+    turned = cv2.warpAffine(image, middles, (width, height), flags=cv2.INTER_LINEAR, borderValue=MEAN_BGR)
+    return np.asarray(turned, np.uint8)
+
+
 def _around(square: Square, degrees: float) -> Square:
     """What of a photo a square shows when it turns around its middle."""
     angle = math.radians(degrees)
@@ -202,11 +219,9 @@ def _turned(sample: Sample, degrees: float, *, size: int) -> Sample:
     side = sample.image.shape[0]
     matrix = np.asarray(cv2.getRotationMatrix2D((side / 2, side / 2), degrees, 1.0), np.float64)
     matrix[:, 2] -= (side - size) / 2
-    # OpenCV counts from the middle of the first pixel, boxes from its corner
-    middles = matrix + np.pad(matrix[:, :2].sum(axis=1, keepdims=True) / 2 - 0.5, ((0, 0), (2, 0)))
-    image = cv2.warpAffine(sample.image, middles, (size, size), flags=cv2.INTER_LINEAR, borderValue=MEAN_BGR)
+    image = turned_image(sample.image, matrix, width=size, height=size)
     faces = faces_in(sample.faces.turned(matrix), Square(0, 0, size)).clipped((0, 0, size, size))
-    return replace(sample, image=np.asarray(image, np.uint8), faces=faces)
+    return replace(sample, image=image, faces=faces)
 
 
 def _placed(start: int, stop: int, side: int, size: int) -> tuple[int, int]:

@@ -15,9 +15,9 @@ from ffcore.models.featherface import FeatherFace, build_network
 def average_networks(networks: Sequence[FeatherFace], shares: Sequence[float] | None = None) -> FeatherFace:
     """A network whose weights and running statistics are the mean of those of others.
 
-    This helps where all of them went on from the same weights: then what lies between is as good as they are
-    or better, and photos unlike those they learnt from gain most. Networks that began apart have nothing
-    in common that a mean would keep.
+    This can help where all of them went on from the same weights: what lies between is then often as good as
+    they are or better, which is to be measured. Networks that began apart have nothing in common that a mean
+    would keep.
 
     Args:
         networks: One or more of the same configuration; they stay as they are.

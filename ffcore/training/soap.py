@@ -11,8 +11,6 @@ from torch.optim import Optimizer
 
 from ffcore.errors import ConfigError
 
-_SIDES = ("left", "right")
-
 
 class SOAP(Optimizer):
     """An optimizer that scales steps along the directions in which gradients of a layer vary together.
@@ -73,13 +71,13 @@ class SOAP(Optimizer):
         matrix = gradient.reshape(len(gradient), -1) if gradient.ndim > 1 else gradient.reshape(1, -1)
         state = self.state[parameter]
         first, second = group["betas"]
+        grams = _grams(matrix) if gradient.ndim > 1 else {}
         if not state:
             state["step"] = 0
             state["momentum"], state["square"] = torch.zeros_like(matrix), torch.zeros_like(matrix)
-            for side, gram in zip(_SIDES, _grams(matrix, turned=gradient.ndim > 1), strict=True):
-                if gram is not None:
-                    state[side] = gram * (1 - second)
-                    state[f"{side}_basis"] = torch.linalg.eigh(gram).eigenvectors.flip(1)
+            for side, gram in grams.items():
+                state[side] = gram * (1 - second)
+                state[f"{side}_basis"] = torch.linalg.eigh(gram).eigenvectors.flip(1)
             return
         state["step"] += 1
         turned = _into(matrix, state)
@@ -90,19 +88,21 @@ class SOAP(Optimizer):
         update = _out_of(mean / (square.sqrt() + group["eps"]), state)
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"])
-        for side, gram in zip(_SIDES, _grams(matrix, turned=gradient.ndim > 1), strict=True):
-            if gram is not None:
-                state[side].lerp_(gram, 1 - second)
+        for side, gram in grams.items():
+            state[side].lerp_(gram, 1 - second)
         if state["step"] % group["refresh"] == 0:
             _refresh(state)
 
 
-def _grams(matrix: Tensor, *, turned: bool) -> tuple[Tensor | None, Tensor | None]:
-    """G·Gᵀ and Gᵀ·G; None for a side that has nothing to turn."""
-    if not turned:
-        return None, None
+def _grams(matrix: Tensor) -> dict[str, Tensor]:
+    """G·Gᵀ and Gᵀ·G by side, without one that has nothing to turn."""
     rows, columns = matrix.shape
-    return (matrix @ matrix.T if rows > 1 else None, matrix.T @ matrix if columns > 1 else None)
+    grams = {}
+    if rows > 1:
+        grams["left"] = matrix @ matrix.T
+    if columns > 1:
+        grams["right"] = matrix.T @ matrix
+    return grams
 
 
 def _into(matrix: Tensor, state: dict[str, Any]) -> Tensor:
@@ -124,7 +124,7 @@ def _refresh(state: dict[str, Any]) -> None:
 
     Squares follow their directions into the new order.
     """
-    for axis, side in enumerate(_SIDES):
+    for axis, side in enumerate(("left", "right")):
         if side not in state:
             continue
         basis = state[f"{side}_basis"]

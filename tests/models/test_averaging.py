@@ -44,10 +44,8 @@ def test_one_network_is_its_own_mean_and_no_part_of_it_is_shared() -> None:
     for parameter in copy.parameters():
         parameter.data.add_(1)
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
-    assert all(
-        torch.equal(value + 1, dict(copy.named_parameters())[key])
-        for key, value in network.named_parameters()
-    )
+    own = dict(network.named_parameters())
+    assert all(torch.equal(own[key] + 1, value) for key, value in copy.named_parameters())
 
 
 @pytest.mark.parametrize("shares", [[0.5, 0.5], [0.5, 0.5, 0.1], [1.5, -0.5, 0.0]])
