@@ -96,7 +96,7 @@ def distill(
         ]
         return DistillationObjective(
             network,
-            JointTeacher(running),
+            JointTeacher(running, together=settings.teacher.together),
             loss=run.loss,
             distillation=settings.distillation,
             config=run.forward,

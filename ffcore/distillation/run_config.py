@@ -9,6 +9,8 @@ from typing import Literal, get_args
 from ffcore.config.layers import Layer, Resolved, resolve
 from ffcore.config.settings import check_choices
 from ffcore.distillation.config import DistillationConfig
+from ffcore.distillation.joint import Together
+from ffcore.errors import ConfigError
 from ffcore.training.run_config import ModelConfig, RunConfig, fitted
 
 TeacherRuntime = Literal["auto", "torch", "onnxruntime"]
@@ -22,22 +24,36 @@ class TeacherConfig:
     """Whom the student learns from."""
 
     weights: tuple[str, ...] = ()
-    """Files of weights in any published layout. Of several the mean of what they say teaches
-    (`JointTeacher`); maps, and the backbone that the student begins with, are those of the first."""
+    """Files of weights in any published layout. Maps, and the backbone that the student begins with, are
+    those of the first."""
+    together: Together = "mean"
+    """How several teach: "mean", by the mean of what they say, or "turns", one of them a batch; see
+    `JointTeacher`."""
     runtime: TeacherRuntime = "auto"
     """What runs it; "auto" takes ONNX Runtime on a CPU when no features are matched, which is faster."""
 
     def __post_init__(self) -> None:
-        check_choices(self, {"runtime": get_args(TeacherRuntime)})
+        check_choices(self, {"runtime": get_args(TeacherRuntime), "together": get_args(Together)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationRunConfig(RunConfig):
-    """One distillation."""
+    """One distillation.
+
+    Raises:
+        ConfigError: Maps are to be matched under teachers that take turns, whose maps differ.
+    """
 
     model: ModelConfig = field(default_factory=lambda: ModelConfig(name="v2", backbone=FROM_TEACHER))
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
+
+    def __post_init__(self) -> None:
+        if self.teacher.together == "turns" and self.distillation.feature_weight:
+            raise ConfigError(
+                "teacher.together = 'turns': such teachers give no features to match; "
+                "distillation.feature_weight = 0 is needed as well"
+            )
 
 
 def resolve_distillation(layers: Sequence[Layer]) -> Resolved[DistillationRunConfig]:

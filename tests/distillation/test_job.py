@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
+from torch import nn
 
 from ffcore import VARIANTS, build_network, load_network, save_network
 from ffcore.config.layers import Layer
@@ -94,6 +97,39 @@ def test_a_distillation_that_died_ends_as_if_undisturbed(data: Path, teacher: Pa
         distill(config, tmp_path / "run", device="cpu", on_event=at_step(3, vanish))
     assert distill(config, tmp_path / "run", resume=True, device="cpu").ending == "finished"
     assert same(tmp_path / "whole" / "last.safetensors", tmp_path / "run" / "last.safetensors")
+
+
+def test_teachers_in_turns_go_on_with_the_one_whose_turn_it_was(
+    data: Path, teacher: Path, tmp_path: Path
+) -> None:
+    other = build_network(VARIANTS["v2"])
+    for norm in (part for part in other.modules() if isinstance(part, nn.BatchNorm2d)):
+        nn.init.constant_(cast(torch.Tensor, norm.running_mean), 0.1)
+    save_network(other, tmp_path / "other.safetensors")
+    config = settings(
+        data,
+        teacher,
+        teacher__weights=[str(teacher), str(tmp_path / "other.safetensors")],
+        teacher__together="turns",
+        distillation__feature_weight=0.0,
+        validation__ap=False,
+        safety__save_minutes=1e-9,
+    )
+    distill(config, tmp_path / "whole", device="cpu")
+    with pytest.raises(InterruptedRunError):
+        distill(config, tmp_path / "run", device="cpu", on_event=at_step(3, vanish))
+    distill(config, tmp_path / "run", resume=True, device="cpu")
+    assert same(tmp_path / "whole" / "last.safetensors", tmp_path / "run" / "last.safetensors")
+    both = replace(config, teacher=replace(config.teacher, together="mean"))
+    distill(both, tmp_path / "both", device="cpu")
+    assert not same(tmp_path / "whole" / "last.safetensors", tmp_path / "both" / "last.safetensors")
+
+
+def test_teachers_in_turns_have_no_features_to_match(data: Path, teacher: Path) -> None:
+    with pytest.raises(ConfigError, match=r"feature_weight = 0 is needed"):
+        settings(data, teacher, teacher__together="turns")
+    with pytest.raises(ConfigError, match=r"did you mean 'turns'"):
+        settings(data, teacher, teacher__together="turn")
 
 
 def test_a_teacher_must_be_named_and_must_have_learnt_something(data: Path, tmp_path: Path) -> None:

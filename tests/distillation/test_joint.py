@@ -67,6 +67,23 @@ def test_probabilities_of_a_file_and_logits_of_a_network_are_averaged_as_logits(
     torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
 
 
+def test_in_turns_one_of_them_speaks_to_a_batch_and_all_to_a_validation(networks: list[FeatherFace]) -> None:
+    teachers = [TorchTeacher(network) for network in networks[:2]]
+    turns = JointTeacher(teachers, together="turns")
+    assert not turns.gives_features
+    said = [teacher(PIXELS).outputs.boxes for teacher in teachers]
+    torch.manual_seed(4)
+    state = torch.get_rng_state()
+    heard = [turns(PIXELS).outputs.boxes for _ in range(12)]
+    speakers = [[torch.equal(boxes, wanted) for wanted in said].index(True) for boxes in heard]
+    assert set(speakers) == {0, 1}
+    torch.set_rng_state(state)
+    assert all(torch.equal(turns(PIXELS).outputs.boxes, boxes) for boxes in heard)
+    with torch.no_grad():
+        together = turns(PIXELS).outputs.boxes
+    assert torch.equal(together, JointTeacher(teachers)(PIXELS).outputs.boxes)
+
+
 def test_a_student_that_says_the_mean_already_has_nothing_to_learn(networks: list[FeatherFace]) -> None:
     student, other = networks[1:]
     joint = JointTeacher([TorchTeacher(student), TorchTeacher(student)])
