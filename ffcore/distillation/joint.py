@@ -44,7 +44,7 @@ class JointTeacher:
 
     @property
     def gives_features(self) -> bool:
-        """Whether the first can be asked for its maps."""
+        """Whether the first can be asked for its maps; in turns nobody, as those of others differ."""
         return self._first.gives_features and not self._turns
 
     def __call__(self, pixels: Tensor, *, features: bool = False) -> Lesson:

@@ -41,7 +41,7 @@ class DistillationRunConfig(RunConfig):
     """One distillation.
 
     Raises:
-        ConfigError: Maps are to be matched under teachers that take turns, whose maps differ.
+        ConfigError: As for `RunConfig`, or maps are to be matched under teachers that take turns.
     """
 
     model: ModelConfig = field(default_factory=lambda: ModelConfig(name="v2", backbone=FROM_TEACHER))
@@ -49,6 +49,7 @@ class DistillationRunConfig(RunConfig):
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.teacher.together == "turns" and self.distillation.feature_weight:
             raise ConfigError(
                 "teacher.together = 'turns': such teachers give no features to match; "

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
-from torch import nn
 
 from ffcore import VARIANTS, build_network, load_network, save_network
 from ffcore.config.layers import Layer
@@ -19,6 +17,7 @@ from ffcore.training.events import EpochStarted, StepDone
 from ffcore.training.job import train
 from ffcore.training.run_config import preset
 from ffcore.training.run_folder import RunFolder
+from tests.models.random_weights import random_network
 from tests.training.test_job import InterruptedRunError, at_step, same, vanish
 from tests.training.toy_data import SIDE, toy_config, write_photos
 
@@ -102,10 +101,7 @@ def test_a_distillation_that_died_ends_as_if_undisturbed(data: Path, teacher: Pa
 def test_teachers_in_turns_go_on_with_the_one_whose_turn_it_was(
     data: Path, teacher: Path, tmp_path: Path
 ) -> None:
-    other = build_network(VARIANTS["v2"])
-    for norm in (part for part in other.modules() if isinstance(part, nn.BatchNorm2d)):
-        nn.init.constant_(cast(torch.Tensor, norm.running_mean), 0.1)
-    save_network(other, tmp_path / "other.safetensors")
+    save_network(random_network(VARIANTS["v2"]), tmp_path / "other.safetensors")
     config = settings(
         data,
         teacher,
@@ -130,6 +126,11 @@ def test_teachers_in_turns_have_no_features_to_match(data: Path, teacher: Path) 
         settings(data, teacher, teacher__together="turns")
     with pytest.raises(ConfigError, match=r"did you mean 'turns'"):
         settings(data, teacher, teacher__together="turn")
+
+
+def test_what_a_training_refuses_a_distillation_refuses_too(data: Path, teacher: Path) -> None:
+    with pytest.raises(ConfigError, match=r"seed = -1"):
+        settings(data, teacher, seed=-1)
 
 
 def test_a_teacher_must_be_named_and_must_have_learnt_something(data: Path, tmp_path: Path) -> None:
