@@ -14,6 +14,7 @@ import torch
 from ffcore.distillation.joint import JointNetwork, JointTeacher
 from ffcore.distillation.objective import DistillationObjective
 from ffcore.distillation.run_config import FROM_TEACHER, DistillationRunConfig
+from ffcore.distillation.small_faces import SmallFaceTeacher, YuNet
 from ffcore.distillation.teacher import OnnxTeacher, Teacher, TorchTeacher, check_trained
 from ffcore.distributed import Processes
 from ffcore.errors import ConfigError
@@ -78,6 +79,9 @@ def distill(
     for teacher in teachers:
         check_trained(teacher)
     names = [variant_name(teacher.config) for teacher in teachers]
+    opinion = None
+    if config.teacher.small_faces:
+        opinion = YuNet(config.teacher.small_faces, threads=threads or torch.get_num_threads())
     data = read_data(config.data, seed=config.seed)
     if processes.first and not resume and data.validation and config.validation.ap:
         photos = {image.name: image.path for image in data.validation}
@@ -94,15 +98,22 @@ def distill(
             _running(teacher, settings, device, threads=threads or torch.get_num_threads())
             for teacher in teachers
         ]
+        speaking: Teacher = JointTeacher(running, together=settings.teacher.together)
+        if opinion is not None:
+            speaking = SmallFaceTeacher(speaking, opinion)
         return DistillationObjective(
             network,
-            JointTeacher(running, together=settings.teacher.together),
+            speaking,
             loss=run.loss,
             distillation=settings.distillation,
             config=run.forward,
             processes=processes,
         )
 
+    said_by = [f"{name} ({file.name})" for name, file in zip(names, files, strict=True)]
+    if opinion is not None:
+        files.append(opinion.path)
+        said_by.append(f"YuNet of small faces ({opinion.path.name})")
     return train(
         config,
         folder,
@@ -114,7 +125,7 @@ def distill(
         make_objective=objective,
         backbone=files[0] if config.model.backbone == FROM_TEACHER else None,
         facts={
-            "teacher": ", ".join(f"{name} ({file.name})" for name, file in zip(names, files, strict=True)),
+            "teacher": ", ".join(said_by),
             "teacher_sha256": ", ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files),
         },
         on_event=on_event,

@@ -29,6 +29,8 @@ class TeacherConfig:
     together: Together = "mean"
     """How several teach: "mean", by the mean of what they say, or "turns", one of them a batch; see
     `JointTeacher`."""
+    small_faces: str = ""
+    """File of a YuNet, which then teaches faces below 45 pixels; see `SmallFaceTeacher`."""
     runtime: TeacherRuntime = "auto"
     """What runs it; "auto" takes ONNX Runtime on a CPU when no features are matched, which is faster."""
 

@@ -122,7 +122,7 @@ class OnnxTeacher:
         check_trained(network)
         self.network = frozen(network)
         self._path = Path(path)
-        self._session = _session(self._path, threads)
+        self._session = quiet_session(self._path, threads)
         self._input = self._session.get_inputs()[0].name
         self._compare()
 
@@ -217,8 +217,16 @@ def _is_fresh(norm: _BatchNorm) -> bool:
     return not bool(mean.any()) and bool((variance == 1).all())
 
 
-def _session(path: Path, threads: int) -> Any:
-    """A session for the file."""
+def quiet_session(path: Path, threads: int) -> Any:
+    """A session for a file that runs beside a training.
+
+    Args:
+        path: An ONNX file.
+        threads: Of ONNX Runtime; those that wait do not spin, as the student wants the cores.
+
+    Raises:
+        CheckpointError: The file cannot be opened.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

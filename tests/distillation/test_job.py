@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ffcore import VARIANTS, build_network, load_network, save_network
 from ffcore.config.layers import Layer
 from ffcore.distillation.job import TeacherScored, distill
 from ffcore.distillation.run_config import DistillationRunConfig, resolve_distillation
-from ffcore.errors import ConfigError, ModelError
+from ffcore.errors import CheckpointError, ConfigError, ModelError
 from ffcore.events import Event
 from ffcore.models.weights import read_checkpoint
 from ffcore.training.events import EpochStarted, StepDone
@@ -72,6 +73,40 @@ def test_a_student_begins_with_the_backbone_of_its_teacher_and_leaves_weights_wi
     for key, value in student.backbone.named_parameters():
         torch.testing.assert_close(value, given[key], atol=1e-8, rtol=0)
     assert read_checkpoint(result.weights).facts["teacher"] == "v1 (last.safetensors)"
+
+
+@pytest.mark.reference
+def test_a_yunet_of_small_faces_is_heard_and_named(
+    data: Path, teacher: Path, tmp_path: Path, reference: Path
+) -> None:
+    yunet = reference / "peers" / "yunet_n_dynamic.onnx"
+    losses: list[Mapping[str, float]] = []
+    for file in ("", str(yunet)):
+        events: list[Event] = []
+        config = settings(
+            data,
+            teacher,
+            teacher__small_faces=file,
+            distillation__feature_weight=0.0,
+            train__epochs=1,
+        )
+        result = distill(config, tmp_path / f"run{len(losses)}", device="cpu", on_event=events.append)
+        first = next(event for event in events if isinstance(event, StepDone))
+        losses.append(first.report.terms)
+    assert losses[0]["distill_classification"] != losses[1]["distill_classification"]
+    assert result.weights is not None
+    facts = read_checkpoint(result.weights).facts
+    assert facts["teacher"] == "v1 (last.safetensors), YuNet of small faces (yunet_n_dynamic.onnx)"
+    assert facts["teacher_sha256"].count(", ") == 1
+
+
+def test_a_yunet_that_is_not_there_ends_a_run_before_it_begins(
+    data: Path, teacher: Path, tmp_path: Path
+) -> None:
+    config = settings(data, teacher, teacher__small_faces=str(tmp_path / "yunet.onnx"))
+    with pytest.raises(CheckpointError, match=r"yunet\.onnx"):
+        distill(config, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
 
 
 def test_alpha_goes_over_other_epochs_where_that_is_said(data: Path, teacher: Path) -> None:
