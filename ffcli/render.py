@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ffcore.detection import Backend
     from ffcore.detection.job import Found
     from ffcore.evaluation.job import Evaluation
+    from ffcore.evaluation.mistakes import Mistakes
     from ffcore.evaluation.result import EvaluationResult
     from ffcore.models.profile import Cost, Profile
 
@@ -297,3 +298,27 @@ def print_evaluation(evaluation: Evaluation, earlier: EvaluationResult | None = 
         )
     for line in lines:
         console.print(Text(line, style="dim"))
+
+
+def print_mistakes(mistakes: Sequence[Mistakes]) -> None:
+    """For each kind of mistake how many there are and what they cost, subset by subset."""
+    from ffcore.evaluation.mistakes import KINDS
+
+    console = console_for("stdout")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("mistake")
+    for each in mistakes:
+        table.add_column(each.subset, justify="right")
+        table.add_column("costs", justify="right", style="bold")
+    table.add_column("", style="dim")
+    for row, (kind, meaning) in enumerate(KINDS.items()):
+        cells = [(f"{each.kinds[row].count:,}", f"{100 * each.kinds[row].cost:.2f}") for each in mistakes]
+        table.add_row(kind, *(cell for pair in cells for cell in pair), meaning)
+    console.print()
+    console.print(table)
+    best = "; ".join(
+        f"{each.subset} {each.score:.3f} (precision {100 * each.precision:.1f} %, "
+        f"recall {100 * each.recall:.1f} %)"
+        for each in mistakes
+    )
+    console.print(Text(f"boxes from the score of the best F1 on: {best}", style="dim"))

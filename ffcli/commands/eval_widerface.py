@@ -56,6 +56,10 @@ def eval_widerface(
     max_drop: Annotated[
         float, typer.Option(min=0, help="Exit with 3 when an AP is more points below --against.")
     ] = 0.5,
+    mistakes: Annotated[
+        bool,
+        typer.Option("--mistakes", help="Also say which kinds of mistake there are and what AP each costs."),
+    ] = False,
     plots: Annotated[
         Path | None, typer.Option(help="Draw curves, AP by height and event, and the worst images here.")
     ] = None,
@@ -77,7 +81,7 @@ def eval_widerface(
 
     Example: featherface eval-widerface --ground-truth gt --predictions pred --images list.txt
     """
-    from ffcli.render import ProgressLine, print_evaluation
+    from ffcli.render import ProgressLine, print_evaluation, print_mistakes
     from ffcli.requirements import require
     from ffcore.distributed import processes
     from ffcore.errors import ConfigError, MissingPredictionsError
@@ -143,13 +147,15 @@ def eval_widerface(
             return
     drops = {} if earlier is None else ap_drops(evaluation.result, earlier)
     if out is not None:
-        write_evaluation(out, evaluation)
+        write_evaluation(out, evaluation, with_mistakes=mistakes)
     if plots is not None:
         write_report(plots, evaluation, label=label, others=others, data=data)
     if as_json:
-        typer.echo(json.dumps(evaluation.to_dict(), indent=1, allow_nan=False))
+        typer.echo(json.dumps(evaluation.to_dict(with_mistakes=mistakes), indent=1, allow_nan=False))
     else:
         print_evaluation(evaluation, earlier)
+        if mistakes:
+            print_mistakes(evaluation.mistakes)
     fell = {name: points for name, points in drops.items() if points > max_drop}
     for name, points in fell.items():
         error_line(f"{name}: the AP fell by {points:.2f} points, more than {max_drop:g}")

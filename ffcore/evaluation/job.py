@@ -15,6 +15,7 @@ from ffcore.detection.loading import load_backend, weights_file
 from ffcore.distributed import Processes
 from ffcore.errors import InputError
 from ffcore.evaluation.ground_truth import GroundTruth
+from ffcore.evaluation.mistakes import Mistakes, mistakes
 from ffcore.evaluation.predict import RUN_FILE, PredictionRun, begin_run, find_photos, predict
 from ffcore.evaluation.predictions import Missing, read_predictions
 from ffcore.evaluation.protocols import Protocol
@@ -42,11 +43,18 @@ class Evaluation:
     unreadable: Mapping[str, str]
     model: Mapping[str, str]
 
-    def to_dict(self, *, curves: bool = False) -> dict[str, Any]:
+    @property
+    def mistakes(self) -> tuple[Mistakes, ...]:
+        """What keeps each subset that has faces from a higher AP."""
+        found = (mistakes(self.matched, subset.name) for subset in self.result.subsets)
+        return tuple(each for each in found if each is not None)
+
+    def to_dict(self, *, curves: bool = False, with_mistakes: bool = False) -> dict[str, Any]:
         """Everything as plain values; `EvaluationResult.from_dict` reads its part back.
 
         Args:
             curves: Also the counts at all thresholds.
+            with_mistakes: Also what keeps each subset from a higher AP.
         """
         speed = None
         if self.run is not None:
@@ -56,12 +64,15 @@ class Evaluation:
                 "images_per_second": round(self.run.images_per_second, 3),
                 "network_busy": round(self.run.busy, 4),
             }
-        return {
+        plain = {
             **self.result.to_dict(curves=curves),
             "model": dict(self.model),
             "speed": speed,
             "unreadable": dict(self.unreadable),
         }
+        if with_mistakes:
+            plain["mistakes"] = {each.subset: each.to_dict() for each in self.mistakes}
+        return plain
 
 
 def score_folder(folder: str | Path, ground_truth: GroundTruth, *, missing: Missing = "refuse") -> Evaluation:
@@ -159,11 +170,16 @@ def _together(runs: Sequence[PredictionRun]) -> PredictionRun:
     )
 
 
-def write_evaluation(path: str | Path, evaluation: Evaluation) -> None:
+def write_evaluation(path: str | Path, evaluation: Evaluation, *, with_mistakes: bool = False) -> None:
     """Writes everything as JSON, curves included; `read_result` reads the numbers back.
+
+    Args:
+        path: Of the file.
+        evaluation: What to write.
+        with_mistakes: As for `Evaluation.to_dict`.
 
     Raises:
         InputError: The file cannot be written.
     """
-    plain = evaluation.to_dict(curves=True)
+    plain = evaluation.to_dict(curves=True, with_mistakes=with_mistakes)
     write_text(path, json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")

@@ -56,7 +56,7 @@ def match(ground_truth: GroundTruth, predictions: Predictions, *, iou_threshold:
     leads = np.ones(len(box), bool)
     leads[1:] = box[1:] != box[:-1]
     best[box[leads]] = face[leads]
-    return Matches(face=best, first=_first_on_face(best, predictions.scores))
+    return Matches(face=best, first=first_on_face(best, predictions.scores))
 
 
 def paired_iou(boxes: NDArray[np.float64], faces: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,7 +134,16 @@ def _place(image: NDArray[np.int64], x: NDArray[np.float64]) -> NDArray[np.compl
     return place
 
 
-def _first_on_face(face: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+def first_on_face(face: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which box is the first on its face, by score and then by place in the file.
+
+    Args:
+        face: (P,) int64, the face of each box, or -1.
+        scores: (P,) float64.
+
+    Returns:
+        (P,) bool, False for boxes on no face.
+    """
     first = np.zeros(len(face), bool)
     matched = np.flatnonzero(face >= 0)
     order = matched[np.lexsort((-scores[matched], face[matched]))]  # stable: equal scores as in the file

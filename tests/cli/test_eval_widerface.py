@@ -71,6 +71,26 @@ def test_from_weights_to_aps(exam: Exam, capsys: pytest.CaptureFixture[str]) -> 
     assert result["ap"]["easy"] == result["ap"]["hard"]
 
 
+def test_what_keeps_the_ap_down_is_said_on_request(
+    exam: Exam, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = tmp_path / "stored.json"
+    assert evaluate(*exam.options, *exam.model, "--mistakes", "--out", stored, "--quiet") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    # the surest box lies on nothing, and its face has none: each costs 5/6 - 25/36
+    assert "background 1 13.89 1 13.89 1 13.89 box on no face" in shown
+    assert "precision 83.3 %, recall 83.3 %" in shown
+    assert evaluate(*exam.options, *exam.model, "--mistakes", "--json", "--quiet") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["mistakes"] == json.loads(stored.read_text(encoding="utf-8"))["mistakes"]
+    kinds = printed["mistakes"]["hard"]["kinds"]
+    assert kinds["background"] == {"count": 1, "cost": pytest.approx(5 / 36)}
+    assert kinds["missed"] == {"count": 1, "cost": pytest.approx(5 / 36)}
+    assert kinds["misplaced"] == kinds["duplicate"] == kinds["beside ignored"] == {"count": 0, "cost": 0}
+    assert evaluate(*exam.options, *exam.model, "--json", "--quiet") == 0
+    assert "mistakes" not in json.loads(capsys.readouterr().out)
+
+
 def test_saved_predictions_score_the_same_and_remember_their_protocol(
     exam: Exam, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
