@@ -142,8 +142,7 @@ class SmallFaceTeacher:
         side = np.sqrt((said.boxes[..., 2:] - said.boxes[..., :2]).prod(axis=-1))
         seen = said.probability >= _SEEN
         probability = said.probability.clip(_LEAST, 1 - _LEAST)
-        logit = np.log(probability / (1 - probability))
-        logits = np.stack([np.zeros_like(logit), logit], axis=-1)
+        logits = np.log(np.stack([1 - probability, probability], axis=-1))
         merged = [value.clone() for value in lesson.outputs]
         for size in range(len(_SIZES)):
             number = slice(size, said.probability.shape[1] * len(_SIZES), len(_SIZES))

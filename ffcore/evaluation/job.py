@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Evaluation:
     unreadable: Mapping[str, str]
     model: Mapping[str, str]
 
-    @property
+    @cached_property
     def mistakes(self) -> tuple[Mistakes, ...]:
         """What keeps each subset that has faces from a higher AP."""
         found = (mistakes(self.matched, subset.name) for subset in self.result.subsets)

@@ -115,7 +115,7 @@ def mistakes(matched: Matched, subset: str) -> Mistakes | None:
     touched = np.zeros(len(kept), bool)
     touched[near[kinds["misplaced"]]] = touched[face[counted & (face >= 0)]] = True
     missed = kept & ~touched
-    without = {kind: matched_without(matched, boxes) for kind, boxes in kinds.items()}
+    without = {kind: matched.without(boxes) for kind, boxes in kinds.items()}
     without["misplaced"] = _moved(matched, kinds["misplaced"], near)
 
     ap = curve.average_precision or 0.0
@@ -140,14 +140,9 @@ def mistakes(matched: Matched, subset: str) -> Mistakes | None:
     )
 
 
-def matched_without(matched: Matched, boxes: NDArray[np.bool_]) -> Matched:
-    """The same as if some boxes, (P,) bool, were not there; scores stay normalised as they were."""
-    return replace(matched, entry=np.where(boxes, THRESHOLDS, matched.entry))
-
-
 def _moved(matched: Matched, boxes: NDArray[np.bool_], onto: NDArray[np.int64]) -> Matched:
     """The same as if these boxes were well placed; a face keeps its best box, and duplicates of before."""
     face = np.where(boxes, onto, matched.matches.face)
     first = first_on_face(face, matched.predictions.scores)
     late = (boxes | matched.matches.first) & ~first
-    return matched_without(replace(matched, matches=Matches(face, first)), late)
+    return replace(matched, matches=Matches(face, first)).without(late)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -60,6 +60,10 @@ class Matched:
         right = (face >= 0) & kept[face]
         counts = (face < 0) | right
         return Curve(_up_to(entry[counts]), _up_to(entry[right & first]), faces=int(kept.sum()))
+
+    def without(self, boxes: NDArray[np.bool_]) -> Matched:
+        """The same as if some boxes, (P,) bool, were not there; scores stay normalised as they were."""
+        return replace(self, entry=np.where(boxes, THRESHOLDS, self.entry))
 
 
 def match_predictions(

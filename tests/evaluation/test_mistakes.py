@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from ffcore.errors import ConfigError
-from ffcore.evaluation.mistakes import KINDS, Mistakes, matched_without, mistakes
+from ffcore.evaluation.mistakes import KINDS, Mistakes, mistakes
 from ffcore.evaluation.scoring import match_predictions
 from tests.evaluation.small_sets import SUBSETS, arrays, image_sets
 from tests.evaluation.twin import TwinImage
@@ -118,6 +118,6 @@ def test_boxes_that_are_taken_away_leave_the_others_as_they_were(images: list[Tw
     matched = match_predictions(truth, predictions)
     none = np.zeros(len(predictions.scores), bool)
     for kept in truth.kept.values():
-        assert matched_without(matched, ~none).curve(kept).proposals.tolist() == [0] * 1000
-        same = matched_without(matched, none).curve(kept)
+        assert matched.without(~none).curve(kept).proposals.tolist() == [0] * 1000
+        same = matched.without(none).curve(kept)
         assert same.proposals.tolist() == matched.curve(kept).proposals.tolist()
