@@ -135,15 +135,18 @@ class LabelledFaces:
         landmarks = (self.landmarks * factor + offset).astype(np.float32)
         return self._with_geometry(boxes, landmarks)
 
-    def mirrored(self, width: float) -> LabelledFaces:
+    def mirrored(self, width: float, *, box_offset: float = 0.0) -> LabelledFaces:
         """The same faces in the image that a mirror shows: left and right landmarks change places.
 
         Args:
             width: Of the image, pixels.
+            box_offset: How many pixels boxes, not landmarks, lie left of what they mean. In the mirror they
+                would lie as much to its right, and are moved so that they lie to its left again.
         """
         x1, y1, x2, y2 = self.boxes.T
         points = self.landmarks[:, MIRRORED_LANDMARKS]
-        boxes = np.stack([width - x2, y1, width - x1, y2], axis=1).astype(np.float32)
+        axis = width - 2 * box_offset
+        boxes = np.stack([axis - x2, y1, axis - x1, y2], axis=1).astype(np.float32)
         landmarks = np.stack([width - points[..., 0], points[..., 1]], axis=-1).astype(np.float32)
         return self._with_geometry(boxes, landmarks)
 

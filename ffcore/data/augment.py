@@ -56,6 +56,9 @@ class AugmentConfig:
         smallest_face: Height in pixels of the photo, as small as a cache keeps it, 0 or more. Of lower faces
             strong compression has left nothing to learn from: they count nothing, and their anchors are no
             background either. Faces as low then come from views that shrink the photo.
+        box_offset: Pixels of the photo, 0 to 1, by which boxes lie left of what they mean: 0.5 where
+            coordinates have been cut off to whole numbers, as those of WIDER FACE. Boxes of mirrored views
+            then lie on that side as well, and the network learns where they do by which it is measured.
 
     Raises:
         ConfigError: A value is impossible.
@@ -69,6 +72,7 @@ class AugmentConfig:
     jpeg: float = 0.0
     interpolations: tuple[Interpolation, ...] = ("nearest", "linear", "cubic")
     smallest_face: float = 0.0
+    box_offset: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.sizes or any(size < 32 for size in self.sizes):
@@ -78,6 +82,8 @@ class AugmentConfig:
         for name in ("mirror", "jpeg"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: a probability, 0 to 1, is needed")
+        if not 0 <= self.box_offset <= 1:
+            raise ConfigError(f"box_offset = {self.box_offset}: 0 to 1 pixels are possible")
         if not 0 <= self.rotation <= 45:
             raise ConfigError(f"rotation = {self.rotation}: 0 to 45 degrees are possible")
         if not self.smallest_face >= 0:
@@ -122,6 +128,7 @@ def augment(sample: Sample, config: AugmentConfig, *, size: int, rng: np.random.
         size=size,
         degrees=angle,
         mirrored=mirrored,
+        box_offset=config.box_offset,
         colour=colour,
         interpolation=method,
     )
@@ -139,6 +146,7 @@ def view(
     size: int,
     degrees: float = 0.0,
     mirrored: bool = False,
+    box_offset: float = 0.0,
     colour: NDArray[np.float32] | None = None,
     interpolation: Interpolation = "linear",
 ) -> Sample:
@@ -151,6 +159,7 @@ def view(
         degrees: By how much what is seen turns around the middle of the square, counterclockwise, −45 to 45.
             The corners then show what is around the square, and boxes are those of `LabelledFaces.turned`.
         mirrored: Whether left becomes right, before it turns.
+        box_offset: Of mirrored boxes, in pixels of the photo; see `AugmentConfig`.
         colour: (3, 4) map of colours, see `random_colour`; the mean colour around the photo stays as it is.
         interpolation: How pixels are made; "area" whatever is asked for when shrinking by more than 2.
 
@@ -161,7 +170,13 @@ def view(
         around = _around(square, degrees)
         large = round(size * around.side / square.side)
         wider = view(
-            sample, around, size=large, mirrored=mirrored, colour=colour, interpolation=interpolation
+            sample,
+            around,
+            size=large,
+            mirrored=mirrored,
+            box_offset=box_offset,
+            colour=colour,
+            interpolation=interpolation,
         )
         return _turned(wider, degrees, size=size)
     height, width = sample.image.shape[:2]
@@ -183,9 +198,10 @@ def view(
     faces = faces_in(sample.faces, square).moved(
         scale=scale, shift=(left - x1 * scale[0], top - y1 * scale[1])
     )
-    faces = faces.clipped((left, top, left + columns, top + rows))
     if mirrored:
-        image, faces = np.asarray(cv2.flip(image, 1), np.uint8), faces.mirrored(size)
+        image = np.asarray(cv2.flip(image, 1), np.uint8)
+        faces, left = faces.mirrored(size, box_offset=box_offset * scale[0]), size - left - columns
+    faces = faces.clipped((left, top, left + columns, top + rows))
     return Sample(image=image, faces=faces, names=sample.names, labelled=sample.labelled)
 
 

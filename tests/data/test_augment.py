@@ -141,6 +141,37 @@ def test_landmarks_lie_on_their_dots_after_any_view(seed: int, mirrored: bool) -
     assert left_eye[0] < right_eye[0]
 
 
+@pytest.mark.parametrize("size", [40, 80])
+def test_boxes_that_were_cut_off_are_cut_off_in_the_mirror_too(size: int) -> None:
+    # faces from 10.5 to 20.5 pixels and from 0.5 to 8.5, and what is left of that in whole numbers
+    boxes = np.array([[10, 10, 20, 20], [0, 4, 8, 12]], np.float32)
+    faces = LabelledFaces.of(boxes, landmarks=np.full((2, 5, 2), 15.5))
+    photo = Sample(np.zeros((40, 40, 3), np.uint8), faces)
+    seen = view(photo, Square(0, 0, 40), size=size, mirrored=True, box_offset=0.5).faces
+    in_mirror = np.array([[19, 10, 29, 20], [31, 4, 39, 12]])  # from 19.5 to 29.5, from 31.5 to 39.5
+    np.testing.assert_array_equal(seen.boxes, in_mirror * (size / 40))
+    np.testing.assert_array_equal(seen.landmarks[..., 0], 24.5 * (size / 40))
+    plain = view(photo, Square(0, 0, 40), size=size, box_offset=0.5).faces
+    np.testing.assert_array_equal(plain.boxes, boxes * (size / 40))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, degrees=st.sampled_from([0.0, 10.0]))
+def test_mirrored_views_with_an_offset_hold_the_same_faces_moved(seed: int, degrees: float) -> None:
+    photo = face_with_dots()
+    square = Square(*(int(x) for x in np.random.default_rng(seed).integers([0, 0, 120], [60, 40, 240])))
+    plain, moved = (
+        view(photo, square, size=320, degrees=degrees, mirrored=True, box_offset=offset)
+        for offset in (0.0, 0.5)
+    )
+    np.testing.assert_array_equal(plain.image, moved.image)
+    np.testing.assert_array_equal(plain.faces.landmarks, moved.faces.landmarks)
+    change = moved.faces.boxes - plain.faces.boxes
+    assert (change[:, [0, 2]] <= 0).all()  # those cut at a border stay there
+    assert (change[:, [0, 2]] >= -1.01 * 320 / square.side).all()
+    assert np.abs(change[:, [1, 3]]).max(initial=0) <= 0.2 * 320 / square.side
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, mirrored=st.booleans())
 def test_landmarks_lie_on_their_dots_and_the_box_on_its_middle_when_the_view_is_turned(
@@ -303,6 +334,7 @@ def test_a_square_beside_the_photo_is_an_error() -> None:
         {"rotation": 46.0},
         {"jpeg": 1.1},
         {"smallest_face": -1.0},
+        {"box_offset": -0.5},
         {"interpolations": ()},
         {"interpolations": ("linaer",)},
     ],
