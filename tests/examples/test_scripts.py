@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from ffcore import FaceDetector
+from ffcore.detection.shipped import SHIPPED
 from ffcore.images import VideoReader, VideoWriter, read_image
 from ffcore.models.variants import VARIANTS
-from ffcore.models.weights import read_checkpoint, save_network
+from ffcore.models.weights import load_network, read_checkpoint, save_network
 from tests.models.random_weights import random_network
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,6 +66,36 @@ def test_the_mean_of_two_trainings_lies_between_them(weights: dict[str, Path], t
     first, second, mean = (read_checkpoint(path).tensors for path in (weights["v2"], other, out))
     key = "heads.0.boxes.weight"
     assert np.allclose(mean[key], 0.25 * first[key] + 0.75 * second[key], atol=1e-6)
+
+
+def test_balancing_anchors_takes_back_trust_that_one_size_does_not_deserve(tmp_path: Path) -> None:
+    photos = tmp_path / "images"
+    photos.mkdir()
+    lines = []
+    for name in ("group.jpg", "astronaut.jpg"):
+        shutil.copy(PHOTOS / name, photos / name)
+        lines.append(f"# {name}")
+        for x1, y1, x2, y2 in FaceDetector.load("v2")(photos / name).boxes:
+            lines.append(" ".join(map(str, [x1, y1, x2 - x1, y2 - y1] + [-1] * 15 + [0.9])))
+    (tmp_path / "label.txt").write_text("\n".join(lines), encoding="utf-8")
+    spoilt, out = tmp_path / "spoilt.safetensors", tmp_path / "balanced.safetensors"
+    network = load_network(SHIPPED["v2"].tensors)
+    network.state_dict()["heads.1.logits.bias"][1] += 5  # of faces at the anchors of 64 pixels
+    save_network(network, spoilt)
+    printed = run("balance_anchors.py", spoilt, "--data", tmp_path, "--scales", 1, "--out", out).splitlines()
+    means = [np.mean([float(x) for x in line.split(": ")[1].split(" / ")]) for line in printed[:-1]]
+    assert printed[0].startswith("as it is: ")
+    assert means == sorted(means)
+    moved = [float(pair.split(": ")[1]) for pair in printed[-1].removeprefix(f"{out}: ").split(", ")]
+    assert means[-1] > means[0] + 1
+    assert moved[2] < 0
+    before, after = (read_checkpoint(path).tensors for path in (spoilt, out))
+    for level in range(3):
+        name = f"heads.{level}.logits.bias"
+        wanted = [0, moved[2 * level], 0, moved[2 * level + 1]]
+        np.testing.assert_allclose(after.pop(name) - before.pop(name), wanted, atol=1e-6)
+    for name in before:
+        np.testing.assert_array_equal(after[name], before[name])
 
 
 def test_training_from_python_reports_through_callbacks_and_leaves_weights(tmp_path: Path) -> None:
