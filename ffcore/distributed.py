@@ -78,7 +78,7 @@ def processes() -> Iterator[Processes]:
 
     # DistributedDataParallel imports it, and its functions keep the group of that moment as a default
     # argument. Imported before there is one, they do not: threads of gloo end with the last reference to the
-    # group, and one that still lets go of its tensors while the interpreter ends aborts the process.
+    # group, and one that still lets go of its tensors while the interpreter ends may abort the process.
     import torch.distributed.nn
 
     torch.distributed.init_process_group("gloo")
