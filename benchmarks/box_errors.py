@@ -15,16 +15,15 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ffcore import FaceDetector
+from ffcore.data import read_sample
 from ffcore.data.annotations import AnnotatedImage
 from ffcore.data.reading import read_annotations
 from ffcore.evaluation.protocols import PROTOCOLS
 from ffcore.geometry.boxes import pairwise_iou
-from ffcore.images import read_image
 
 EDGES = (8, 10, 12, 15, 20, 30, 50, 100, 1000)
 """Of the bands of height, in pixels of what is seen."""
@@ -44,10 +43,8 @@ def errors(
     """
     rows: list[list[float]] = []
     for image in images:
-        photo = read_image(image.path)
-        if scale != 1:
-            photo = np.asarray(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-        labels = image.faces.moved(scale=(scale, scale), shift=(0, 0))
+        sample = read_sample(image, scale=scale)
+        photo, labels = sample.image, sample.faces
         if mirrored:
             photo, labels = np.ascontiguousarray(photo[:, ::-1]), labels.mirrored(photo.shape[1])
         labelled = labels.boxes[~labels.ignore].astype(np.float64)

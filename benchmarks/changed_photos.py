@@ -20,14 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffcore import FaceDetector
-from ffcore.data import LabelledFaces
+from ffcore.data import LabelledFaces, read_sample
 from ffcore.data.annotations import AnnotatedImage
 from ffcore.data.augment import turned_image
 from ffcore.data.reading import read_annotations
 from ffcore.evaluation.predictions import predictions_from_faces
 from ffcore.evaluation.protocols import PROTOCOLS
 from ffcore.evaluation.scoring import evaluate
-from ffcore.images import read_image
 from ffcore.results import ImageFaces
 from ffcore.training.validation import ground_truth_of
 
@@ -88,11 +87,8 @@ def average_precision(
     truth: list[AnnotatedImage] = []
     results: list[list[ImageFaces]] = [[] for _ in detectors]
     for image in images:
-        photo, faces = read_image(image.path), image.faces
-        if scale != 1:
-            photo = np.asarray(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-            faces = faces.moved(scale=(scale, scale), shift=(0, 0))
-        photo, faces = change(photo, faces)
+        sample = read_sample(image, scale=scale)
+        photo, faces = change(sample.image, sample.faces)
         truth.append(replace(image, faces=faces))
         for found, detector in zip(results, detectors, strict=True):
             found.append(ImageFaces(image.name, photo.shape[1], photo.shape[0], detector(photo)))

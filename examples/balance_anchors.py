@@ -14,11 +14,11 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ffcore import load_network, save_network
+from ffcore.data import read_sample
 from ffcore.data.annotations import AnnotatedImage
 from ffcore.data.reading import read_annotations
 from ffcore.detection.torch_backend import TorchBackend
@@ -30,7 +30,6 @@ from ffcore.faces import Faces
 from ffcore.geometry.anchors import PUBLISHED, anchors
 from ffcore.geometry.coder import decode_boxes
 from ffcore.geometry.nms import nms
-from ffcore.images import read_image
 from ffcore.models.featherface import FeatherFace
 from ffcore.results import ImageFaces
 from ffcore.training.validation import ground_truth_of
@@ -91,12 +90,9 @@ def look(network: FeatherFace, images: list[AnnotatedImage], *, scale: float) ->
     backend = TorchBackend(network)
     candidates, truth = [], []
     for image in images:
-        photo, faces = read_image(image.path), image.faces
-        if scale != 1:
-            photo = np.asarray(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-            faces = faces.moved(scale=(scale, scale), shift=(0, 0))
-        height, width = photo.shape[:2]
-        raw = backend.run(photo[None])
+        sample = read_sample(image, scale=scale)
+        height, width = sample.image.shape[:2]
+        raw = backend.run(sample.image[None])
         table = anchors(height, width) * np.array([width, height] * 2, np.float32)
         here = np.flatnonzero(raw.scores[0] > FAINTEST * OPTIONS.score)
         scores = raw.scores[0, here].astype(np.float64).clip(max=1 - 1e-7)
@@ -110,7 +106,7 @@ def look(network: FeatherFace, images: list[AnnotatedImage], *, scale: float) ->
                 size=np.searchsorted(SIZES, table[here, 2].round()),
             )
         )
-        truth.append(AnnotatedImage(image.name, image.path, faces))
+        truth.append(AnnotatedImage(image.name, image.path, sample.faces))
     return LabelledCandidates(candidates, ground_truth_of(truth))
 
 

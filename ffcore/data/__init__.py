@@ -23,7 +23,7 @@ from ffcore.data.mixing import MixConfig, cutmix, mixup, mosaic
 from ffcore.data.reading import Format, read_annotations
 from ffcore.data.report import DataReport, Defect, DefectKind, NoteKind
 from ffcore.data.retinaface import read_retinaface
-from ffcore.data.sample import Sample
+from ffcore.data.sample import Sample, read_sample
 from ffcore.data.unlabelled import read_unlabelled
 from ffcore.data.widerface import read_widerface
 from ffcore.data.yolo import read_yolo
@@ -58,6 +58,7 @@ __all__ = [
     "read_annotations",
     "read_coco",
     "read_retinaface",
+    "read_sample",
     "read_unlabelled",
     "read_widerface",
     "read_yolo",

@@ -15,9 +15,8 @@ from ffcore.data.batches import SampleKey
 from ffcore.data.cache import PhotoCache
 from ffcore.data.crop import whole_photo
 from ffcore.data.mixing import MixConfig, cutmix, mixup, mosaic, random_centre, random_patch
-from ffcore.data.sample import Sample
+from ffcore.data.sample import Sample, read_sample
 from ffcore.errors import ConfigError
-from ffcore.images import read_image
 
 
 class FaceDataset(Dataset[Sample]):
@@ -89,8 +88,7 @@ class FaceDataset(Dataset[Sample]):
         """A whole photo with its faces, as it was labelled or as small as the cache keeps it."""
         image = self.images[index]
         if self.cache is None:
-            pixels, faces = read_image(image.path), image.faces
-            return Sample(image=pixels, faces=faces, names=(image.name,), labelled=image.labelled)
+            return read_sample(image)
         cached = self.cache.read(index)
         faces = image.faces
         if (cached.scale_x, cached.scale_y) != (1, 1):
