@@ -21,15 +21,13 @@ from ffcore import load_network, save_network
 from ffcore.data import read_sample
 from ffcore.data.annotations import AnnotatedImage
 from ffcore.data.reading import read_annotations
+from ffcore.detection.postprocess import postprocess
 from ffcore.detection.torch_backend import TorchBackend
 from ffcore.evaluation.ground_truth import GroundTruth
 from ffcore.evaluation.predictions import predictions_from_faces
 from ffcore.evaluation.protocols import PROTOCOLS
 from ffcore.evaluation.scoring import evaluate
-from ffcore.faces import Faces
 from ffcore.geometry.anchors import PUBLISHED, anchors
-from ffcore.geometry.coder import decode_boxes
-from ffcore.geometry.nms import nms
 from ffcore.models.featherface import FeatherFace
 from ffcore.results import ImageFaces
 from ffcore.training.validation import ground_truth_of
@@ -37,80 +35,72 @@ from ffcore.training.validation import ground_truth_of
 SIZES = tuple(size for level in PUBLISHED.min_sizes for size in level)
 STEPS = (0.2, 0.1, 0.05)
 OPTIONS = PROTOCOLS["original"]
-FAINTEST = 0.4
-"""Candidates are kept from this part of the protocol's least score on: no bias above 0.9 is found."""
 WORTH = 5e-5
 """Less than this in AP, 0 to 1, is no reason for a step."""
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """What a network says of one photo before the sizes of anchor are compared: N boxes."""
+class Output:
+    """What a network says of one photo, of A anchors."""
 
     name: str
     width: int
     height: int
     boxes: NDArray[np.float32]
-    """(N, 4), xyxy in pixels."""
-    logits: NDArray[np.float64]
-    """(N,): of a face, against background."""
+    """(A, 4), raw offsets."""
+    logits: NDArray[np.float32]
+    """(A,): of a face, against background."""
     size: NDArray[np.intp]
-    """(N,): which of `SIZES` the anchor has."""
+    """(A,): which of `SIZES` the anchor has."""
 
-    def faces(self, biases: NDArray[np.float64]) -> ImageFaces:
-        """What is left when each size has its bias."""
-        scores = (1 / (1 + np.exp(-self.logits - biases[self.size]))).astype(np.float32)
-        chosen = np.flatnonzero(scores > OPTIONS.score)
-        chosen = chosen[np.argsort(-scores[chosen], kind="stable")][: OPTIONS.candidates]
-        kept = nms(self.boxes[chosen], scores[chosen], threshold=OPTIONS.nms, limit=OPTIONS.max_faces)
-        chosen = chosen[kept]
-        points = np.zeros((len(chosen), 5, 2), np.float32)
-        return ImageFaces(
-            self.name, self.width, self.height, Faces(self.boxes[chosen], scores[chosen], points)
+    def faces(self, biases: NDArray[np.float32]) -> ImageFaces:
+        """What is found when each size has its bias."""
+        found = postprocess(
+            self.boxes,
+            1 / (1 + np.exp(-self.logits - biases[self.size])),
+            landmarks=np.zeros((len(self.boxes), 10), np.float32),
+            height=self.height,
+            width=self.width,
+            score=OPTIONS.score,
+            nms_threshold=OPTIONS.nms,
+            candidates=OPTIONS.candidates,
+            max_faces=OPTIONS.max_faces,
         )
+        return ImageFaces(self.name, self.width, self.height, found)
 
 
 @dataclass(frozen=True)
-class LabelledCandidates:
+class LabelledOutputs:
     """All photos at one scale."""
 
-    candidates: list[Candidates]
+    outputs: list[Output]
     truth: GroundTruth
 
-    def average_precisions(self, biases: NDArray[np.float64]) -> list[float]:
+    def average_precisions(self, biases: NDArray[np.float32]) -> list[float]:
         """AP of each subset, 0 to 1; 0 for one without a face."""
         found = predictions_from_faces(
-            [photo.faces(biases) for photo in self.candidates], self.truth, missing="empty"
+            [photo.faces(biases) for photo in self.outputs], self.truth, missing="empty"
         )
         return [value or 0.0 for value in evaluate(self.truth, found).ap.values()]
 
 
-def look(network: FeatherFace, images: list[AnnotatedImage], *, scale: float) -> LabelledCandidates:
+def look(network: FeatherFace, images: list[AnnotatedImage], *, scale: float) -> LabelledOutputs:
     """Runs the network on all photos, each at `scale` of its size."""
     backend = TorchBackend(network)
-    candidates, truth = [], []
+    outputs, truth = [], []
     for image in images:
         sample = read_sample(image, scale=scale)
         height, width = sample.image.shape[:2]
         raw = backend.run(sample.image[None])
-        table = anchors(height, width) * np.array([width, height] * 2, np.float32)
-        here = np.flatnonzero(raw.scores[0] > FAINTEST * OPTIONS.score)
-        scores = raw.scores[0, here].astype(np.float64).clip(max=1 - 1e-7)
-        candidates.append(
-            Candidates(
-                name=image.name,
-                width=width,
-                height=height,
-                boxes=decode_boxes(raw.boxes[0, here], table[here]),
-                logits=np.log(scores) - np.log1p(-scores),
-                size=np.searchsorted(SIZES, table[here, 2].round()),
-            )
-        )
+        scores = raw.scores[0].clip(1e-7, 1 - 1e-7)
+        size = np.searchsorted(SIZES, (anchors(height, width)[:, 2] * width).round())
+        logits = np.log(scores) - np.log1p(-scores)
+        outputs.append(Output(image.name, width, height, raw.boxes[0], logits, size))
         truth.append(AnnotatedImage(image.name, image.path, sample.faces))
-    return LabelledCandidates(candidates, ground_truth_of(truth))
+    return LabelledOutputs(outputs, ground_truth_of(truth))
 
 
-def balance(photos: list[LabelledCandidates], shares: list[float]) -> NDArray[np.float64]:
+def balance(photos: list[LabelledOutputs], shares: list[float]) -> NDArray[np.float32]:
     """The biases with the highest mean of all APs that small steps lead to.
 
     Args:
@@ -118,7 +108,7 @@ def balance(photos: list[LabelledCandidates], shares: list[float]) -> NDArray[np
         shares: What each subset counts, those of large faces first.
     """
 
-    def measured(biases: NDArray[np.float64]) -> list[list[float]]:
+    def measured(biases: NDArray[np.float32]) -> list[list[float]]:
         return [seen.average_precisions(biases) for seen in photos]
 
     def mean(ap: list[list[float]]) -> float:
@@ -127,7 +117,7 @@ def balance(photos: list[LabelledCandidates], shares: list[float]) -> NDArray[np
     def report(what: str, ap: list[list[float]]) -> None:
         print(f"{what}:", ", ".join(" / ".join(f"{100 * x:.2f}" for x in row) for row in ap), flush=True)
 
-    biases = np.zeros(len(SIZES))
+    biases = np.zeros(len(SIZES), np.float32)
     ap = measured(biases)
     best = mean(ap)
     report("as it is", ap)
