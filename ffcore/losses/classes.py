@@ -16,27 +16,22 @@ ClassLossKind = Literal["hard-negatives", "focal", "quality-focal"]
 
 
 @torch.no_grad()
-def hardest_negatives(
-    losses: Tensor, positive: Tensor, *, ratio: int, excluded: Tensor | None = None
-) -> Tensor:
-    """The background anchors with the largest loss, `ratio` for each positive one, image by image.
+def hardest_negatives(losses: Tensor, taboo: Tensor, *, wanted: Tensor) -> Tensor:
+    """The background anchors with the largest loss, image by image.
 
     Args:
         losses: (B, A) float, loss of each anchor as background, or anything that grows with it.
-        positive: (B, A) bool.
-        ratio: Negatives per positive; at most A − 1 are taken.
-        excluded: (B, A) bool, anchors that are not background either; none when None.
+        taboo: (B, A) bool: anchors that are no background, as those of faces.
+        wanted: (B,) int64, 0 or more: how many of each image; at most A − 1 are taken.
 
     Returns:
-        (P,) int64, anchors numbered through all images, image by image; never one that is `positive` or
-        `excluded`.
+        (N,) int64, anchors numbered through all images, image by image; never one that is `taboo`.
     """
-    taboo = positive if excluded is None else positive | excluded
-    wanted = (ratio * positive.sum(dim=1, keepdim=True)).clamp(max=positive.shape[1] - 1)
+    wanted = wanted[:, None].clamp(max=taboo.shape[1] - 1)
     most = int(wanted.max()) if wanted.numel() else 0
     values, anchors = losses.masked_fill(taboo, -torch.inf).topk(most, dim=1)
-    taken = (torch.arange(most, device=positive.device) < wanted) & (values > -torch.inf)
-    start = torch.arange(len(positive), device=positive.device)[:, None] * positive.shape[1]
+    taken = (torch.arange(most, device=taboo.device) < wanted) & (values > -torch.inf)
+    start = torch.arange(len(taboo), device=taboo.device)[:, None] * taboo.shape[1]
     return (start + anchors)[taken]
 
 

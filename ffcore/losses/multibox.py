@@ -69,8 +69,6 @@ class MultiBoxConfig:
     """Factor of the box term, 0 or more; likewise below."""
     class_weight: float = 1.0
     landmark_weight: float = 1.0
-    variances: tuple[float, float] = (0.1, 0.2)
-    """Of centres and of sizes, in the coding of boxes."""
     size_balance: float = 0.0
     """An anchor of s pixels counts (s / 32)^size_balance, 0 or more, in the terms and their divisors, so
     that crowds of small faces do not drown the large ones; see `AnchorGrid.importance`."""
@@ -116,8 +114,10 @@ class _Roles(NamedTuple):
     """(B, A) bool."""
     place: Tensor
     """(P,) int64: the positive ones in the anchors of all images together."""
+    weight: Tensor
+    """(P,) float: how much the face of each of them counts."""
     share: Tensor
-    """(P,) float: how much each of them counts."""
+    """(P,) float: how much each of them counts, its size included."""
     excluded: Tensor | None
     """(B, A) bool: those that are no background."""
     importance: Tensor
@@ -169,7 +169,7 @@ class MultiBoxLoss:
         """
         config = self.config
         face, positive = self._match(outputs, targets, grid)
-        if config.smallest_face:
+        if config.smallest_face and targets.is_face.shape[1]:
             low = positive & _lower(targets, grid, config.smallest_face).gather(1, face)
             positive = positive & ~low
             neutral = low if neutral is None else low | neutral
@@ -177,18 +177,17 @@ class MultiBoxLoss:
         place = image * len(grid) + anchor  # in the outputs of all images together
         row = face[image, anchor]
         importance = grid.importance(config.size_balance)
-        share = importance[anchor] if weights is None else importance[anchor] * weights[image, row]
+        weight = torch.ones_like(importance[anchor]) if weights is None else weights[image, row]
+        share = importance[anchor] * weight
         matched = grid.table[anchor]
 
         predicted = _pick(outputs.boxes, place)
-        box_target = encode_boxes(targets.boxes[image, row], matched, variances=config.variances)
-        box = box_losses(predicted, box_target, kind=config.box_loss, variances=config.variances)
+        box_target = encode_boxes(targets.boxes[image, row], matched)
+        box = box_losses(predicted, box_target, kind=config.box_loss)
         box = (box * share).sum()
 
         known = targets.has_landmarks[image, row]
-        point_target = encode_landmarks(
-            targets.landmarks[image, row][known], matched[known], variances=config.variances
-        )
+        point_target = encode_landmarks(targets.landmarks[image, row][known], matched[known])
         points = _pick(outputs.landmarks, place[known])
         landmark = F.smooth_l1_loss(points, point_target, reduction="none")
         landmark = (landmark.sum(dim=1) * share[known]).sum()
@@ -197,13 +196,13 @@ class MultiBoxLoss:
         if ignored is not None:
             excluded = _in_ignored(ignored, grid)
             excluded = excluded if neutral is None else excluded | neutral
-        roles = _Roles(positive, place, share, excluded, importance)
+        roles = _Roles(positive, place, weight, share, excluded, importance)
         if config.class_loss == "hard-negatives":
             classification = self._mined(outputs.logits, roles)
         else:
             quality = None
             if config.class_loss == "quality-focal":
-                quality = box_quality(predicted, box_target, variances=config.variances)
+                quality = box_quality(predicted, box_target)
             classification = self._focal(outputs.logits, roles, quality)
 
         counts = self._processes.average(torch.stack([share.sum(), share[known].sum()]))
@@ -232,15 +231,17 @@ class MultiBoxLoss:
         return match_anchors(targets, grid, threshold=self.config.threshold)
 
     def _simota(self, outputs: RawOutputs, targets: Targets, grid: AnchorGrid) -> Matches:
-        nearest, variances = self.config.simota_nearest, self.config.variances
-        return match_anchors_simota(targets, grid, outputs, nearest=nearest, variances=variances)
+        return match_anchors_simota(targets, grid, outputs, nearest=self.config.simota_nearest)
 
     def _mined(self, logits: Tensor, roles: _Roles) -> Tensor:
         """Sum of the cross-entropy over positive anchors and the hardest background."""
         # as background, an anchor costs softplus(face − background): the difference ranks it as well
         difference = (logits[..., 1] - logits[..., 0]).detach()
-        ratio = self.config.negatives_per_positive
-        negative = hardest_negatives(difference, roles.positive, ratio=ratio, excluded=roles.excluded)
+        taboo = roles.positive if roles.excluded is None else roles.positive | roles.excluded
+        # a face that counts half brings half the background, and one that counts nothing none
+        faces = roles.weight.new_zeros(len(taboo)).index_add_(0, roles.place // taboo.shape[1], roles.weight)
+        wanted = (self.config.negatives_per_positive * faces).round().long()
+        negative = hardest_negatives(difference, taboo, wanted=wanted)
         place = torch.cat([roles.place, negative])
         is_face = torch.zeros(len(place), dtype=torch.long, device=place.device)
         is_face[: len(roles.place)] = 1

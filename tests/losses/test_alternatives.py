@@ -135,6 +135,31 @@ def test_descending_finds_the_faces(config: MultiBoxConfig) -> None:
         assert (sure - face).abs().amax(dim=1).min() < 0.02
 
 
+@every_config
+def test_a_batch_without_faces_is_none_the_worse_for_rules_about_low_ones(config: MultiBoxConfig) -> None:
+    nobody = Targets.from_rows([torch.zeros(0, 15)] * 2)
+    outputs = RawOutputs(*(tensor.expand(2, -1, -1) for tensor in some_outputs()))
+    plain, _ = gradients(config, outputs, nobody)
+    ruled, _ = gradients(replace(config, smallest_face=8.0, simota_below=16.0), outputs, nobody)
+    assert torch.equal(torch.stack(ruled), torch.stack(plain))
+
+
+def test_mined_background_is_as_much_as_the_faces_that_bring_it_count() -> None:
+    config, outputs, targets = MultiBoxConfig(), some_outputs(), targets_of(TWO)
+    face, positive = matches_of(config, outputs, targets)
+    counts = [int((positive & (face == i)).sum()) for i in range(2)]
+
+    def mined(*weights: float) -> int:
+        _, (_, logits, _) = gradients(config, outputs, targets, weights=torch.tensor([weights]))
+        return int(((logits != 0).any(dim=-1) & ~positive).sum())
+
+    background = 7 * counts[0]
+    assert background < int((~positive).sum())
+    assert mined(1.0, 0.0) == background  # a face that counts nothing brings none
+    assert mined(0.5, 0.0) == round(background / 2)
+    assert mined(0.0, 0.0) == 0
+
+
 @pytest.mark.parametrize("config", FOCAL, ids=name_of)
 def test_a_focal_loss_learns_the_background_of_an_image_without_faces(config: MultiBoxConfig) -> None:
     _, (_, logits, _) = gradients(config, some_outputs(), targets_of(torch.zeros(0, 4)))

@@ -161,7 +161,7 @@ def test_hardest_negatives_are_the_hardest_and_as_many_as_asked_for(seed: int, r
     losses = torch.rand(3, 40, generator=generator) + 0.01
     positive = torch.rand(3, 40, generator=generator) < torch.tensor([[0.0], [0.1], [0.5]])
     chosen = torch.zeros(120, dtype=torch.bool)
-    chosen[hardest_negatives(losses, positive, ratio=ratio)] = True
+    chosen[hardest_negatives(losses, positive, wanted=ratio * positive.sum(dim=1))] = True
     chosen = chosen.view(3, 40)
     assert not (chosen & positive).any()
     for i in range(3):
