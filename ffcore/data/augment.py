@@ -46,7 +46,7 @@ class AugmentConfig:
     Args:
         sizes: Sides of the square input in pixels; with several, each batch gets one of them.
         crop_scales: Sides of the crop as shares of the photo's shorter side, above 0; see `WIDE_SCALES`.
-        colour: Limits of the colour distortion, or None for none.
+        colour: Limits of the colour distortion.
         mirror: Probability of mirroring.
         rotation: Largest turn in degrees, 0 to 45, either way; every second picture is turned.
         jpeg: Probability that a picture is compressed as JPEG, with a quality of 30 to 95.
@@ -66,7 +66,7 @@ class AugmentConfig:
 
     sizes: tuple[int, ...] = (640,)
     crop_scales: tuple[float, ...] = PUBLISHED_SCALES
-    colour: ColourConfig | None = field(default_factory=ColourConfig)
+    colour: ColourConfig = field(default_factory=ColourConfig)
     mirror: float = 0.5
     rotation: float = 0.0
     jpeg: float = 0.0
@@ -115,7 +115,7 @@ def augment(sample: Sample, config: AugmentConfig, *, size: int, rng: np.random.
     square = random_square(
         sample.faces, (height, width), scales=config.crop_scales, anywhere=not sample.labelled, rng=rng
     )
-    colour = random_colour(config.colour, rng) if config.colour is not None else None
+    colour = random_colour(config.colour, rng)
     mirrored = bool(rng.random() < config.mirror)
     method = config.interpolations[int(rng.integers(len(config.interpolations)))]
     # from here on drawn only where it may happen, so that seeds of the published settings give what they gave

@@ -27,7 +27,7 @@ class ColourConfig:
         balance: Largest share that each channel by itself is multiplied by above or below 1, 0..1, as light
             of another colour does.
         gray: Probability that all colour is lost, whatever else happens, 0..1.
-        probability: Of each of the others.
+        probability: Of each of the others; with 0, and no gray, colours stay.
 
     Raises:
         ConfigError: A value is outside its range.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ffcore.data import LabelledFaces
+from ffcore.data import ColourConfig, LabelledFaces
 from ffcore.data.sample import Sample
 
+SAME_COLOURS = ColourConfig(probability=0)
 GROUND = (104, 117, 123)
 FACE_COLOURS = ((0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 0))
 DOT_COLOURS = ((255, 0, 255), (0, 255, 255), (255, 255, 255), (0, 0, 0), (0, 128, 255))

@@ -13,11 +13,20 @@ from ffcore.data.augment import WIDE_SCALES, AugmentConfig, augment, view
 from ffcore.data.crop import Square, random_square, whole_photo
 from ffcore.data.sample import Sample
 from ffcore.errors import ConfigError
-from tests.data.drawn import DOT_COLOURS, FACE_COLOURS, GROUND, centre_of, extent, face_with_dots, squares
+from tests.data.drawn import (
+    DOT_COLOURS,
+    FACE_COLOURS,
+    GROUND,
+    SAME_COLOURS,
+    centre_of,
+    extent,
+    face_with_dots,
+    squares,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
-PLAIN = AugmentConfig(colour=None, interpolations=("linear",))
-WIDE = AugmentConfig(colour=None, interpolations=("linear",), crop_scales=WIDE_SCALES)
+PLAIN = AugmentConfig(colour=SAME_COLOURS, interpolations=("linear",))
+WIDE = AugmentConfig(colour=SAME_COLOURS, interpolations=("linear",), crop_scales=WIDE_SCALES)
 SIZE = 256
 
 
@@ -227,7 +236,7 @@ def test_a_face_that_turns_out_of_the_square_is_gone_and_one_that_turns_in_is_th
 
 def test_every_second_picture_is_turned_within_the_limit_and_compressed_as_often_as_asked() -> None:
     photo = face_with_dots()
-    turned = AugmentConfig(colour=None, mirror=0, crop_scales=(1.0,), rotation=20)
+    turned = AugmentConfig(colour=SAME_COLOURS, mirror=0, crop_scales=(1.0,), rotation=20)
     angles = []
     for seed in range(300):
         seen = augment(photo, turned, size=200, rng=np.random.default_rng(seed)).faces.landmarks[0]
@@ -238,8 +247,8 @@ def test_every_second_picture_is_turned_within_the_limit_and_compressed_as_often
     assert 0.4 < (away > 0.1).mean() < 0.6
     assert 18 < away.max() <= 20.1
 
-    plain_config = AugmentConfig(colour=None, crop_scales=(1.0,))
-    compressed = AugmentConfig(colour=None, crop_scales=(1.0,), jpeg=0.3)
+    plain_config = AugmentConfig(colour=SAME_COLOURS, crop_scales=(1.0,))
+    compressed = AugmentConfig(colour=SAME_COLOURS, crop_scales=(1.0,), jpeg=0.3)
     changed = 0
     for seed in range(300):
         one, other = (

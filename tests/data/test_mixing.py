@@ -9,7 +9,7 @@ from ffcore.data import LabelledFaces, Sample
 from ffcore.data.augment import AugmentConfig, augment
 from ffcore.data.mixing import MixConfig, cutmix, mixup, mosaic, random_centre, random_patch
 from ffcore.errors import ConfigError
-from tests.data.drawn import FACE_COLOURS, GROUND, extent, squares
+from tests.data.drawn import FACE_COLOURS, GROUND, SAME_COLOURS, extent, squares
 
 S = 100
 POINTS = [[[22, 22], [38, 22], [30, 30], [22, 38], [38, 38]]]
@@ -94,7 +94,7 @@ def test_a_hidden_landmark_makes_its_face_one_without_landmarks(top: int, known:
 @given(seed=st.integers(0, 2**32 - 1))
 def test_boxes_in_a_mosaic_lie_around_what_is_seen_of_their_squares(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    config = AugmentConfig(colour=None, interpolations=("linear",))
+    config = AugmentConfig(colour=SAME_COLOURS, interpolations=("linear",))
     tiles = []
     for colour in FACE_COLOURS:  # one colour for each quarter
         tile = augment(squares(rng, count=1), config, size=S, rng=rng)

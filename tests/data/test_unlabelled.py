@@ -13,6 +13,7 @@ from ffcore.data.cache import build_cache
 from ffcore.data.collate import collate
 from ffcore.data.dataset import FaceDataset
 from ffcore.errors import InputError
+from tests.data.drawn import SAME_COLOURS
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_a_photo_without_labels_is_cropped_anywhere_and_one_without_faces_is_sho
     rng = np.random.default_rng(0)
     photo = np.zeros((100, 100, 3), np.uint8)
     photo[:50] = 255
-    config = AugmentConfig(sizes=(32,), crop_scales=(0.3,), colour=None)
+    config = AugmentConfig(sizes=(32,), crop_scales=(0.3,), colour=SAME_COLOURS)
 
     def means(*, labelled: bool) -> set[float]:
         whole = Sample(photo, LabelledFaces.of([]), labelled=labelled)

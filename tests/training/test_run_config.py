@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ffcore.config.layers import Layer, flat, parse_setting, read_toml, resolve, to_toml
+from ffcore.distillation.run_config import DistillationRunConfig
 from ffcore.errors import ConfigError, InputError
 from ffcore.training.run_config import PRESETS, RunConfig, preset, resolve_run
 
@@ -53,6 +56,19 @@ def test_any_text_and_number_survives_too(text: str, rate: float) -> None:
     assert document["data"]["names"] == f"x{text}"
     assert document["model"]["settings"] == [text]
     assert document["train"]["rate"] == rate
+
+
+@pytest.mark.parametrize(
+    "config", [RunConfig(), DistillationRunConfig()], ids=lambda config: type(config).__name__
+)
+def test_no_section_may_be_absent_as_files_and_flags_name_only_its_fields(config: RunConfig) -> None:
+    def check(kind: type) -> None:
+        for name, hint in get_type_hints(kind).items():
+            assert not any(is_dataclass(part) for part in get_args(hint)), f"{kind.__name__}.{name}"
+            if isinstance(hint, type) and is_dataclass(hint):
+                check(hint)
+
+    check(type(config))
 
 
 def test_a_warm_up_that_nobody_chose_fits_a_short_training() -> None:
