@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
+import torch
 from torch.utils.data import DataLoader
 
 from ffcore.data.annotations import AnnotatedImage
@@ -168,4 +169,7 @@ def _loader(
         persistent_workers=keep and workers > 0,
         prefetch_factor=4 if workers else None,
         pin_memory=pin,
+        # each look at a loader draws a seed for its workers; from torch's own generator, it would move what
+        # a resumed training draws there
+        generator=torch.Generator(),
     )

@@ -130,23 +130,26 @@ class TrainingLoop:
         """
         epochs = self.config.train.epochs
         self._begin_record()
-        good = self._snapshot()
+        good, seen = self._snapshot(), self.trainer.step
         with _interruption() as interrupted:
             while self._ended < epochs and not self._over:
                 epoch = self._ended
                 try:
                     for report in self._steps(epoch):
-                        if not report.findings and self.trainer.step % _GOOD_STEPS == 0:
-                            good = self._snapshot()
+                        if report.gradient_norm is None:
+                            continue  # gradients that are only added up are in no state
+                        if not report.findings and self.trainer.step - seen >= _GOOD_STEPS:
+                            good, seen = self._snapshot(), self.trainer.step
                         if self._somebody(interrupted.is_set()):
                             self._save()
                             return "interrupted"
                 except DivergedError as error:
                     self._roll_back(good, error)
+                    seen = self.trainer.step
                     continue
                 self._over = self._validate(epoch)
                 self._ended += 1
-                good = self._snapshot()
+                good, seen = self._snapshot(), self.trainer.step
                 self._save()
                 if self._ended < epochs and not self._over and self._somebody(interrupted.is_set()):
                     return "interrupted"
@@ -213,7 +216,8 @@ class TrainingLoop:
         self._tell(StepDone(report, epoch, batch, speed, left * self._pace.seconds_per_step, _memory()))
         for finding in report.findings:
             self._tell(Unhealthy(finding, report.images))
-        if time.monotonic() - self._saved_at > 60 * self.config.safety.save_minutes:
+        due = time.monotonic() - self._saved_at > 60 * self.config.safety.save_minutes
+        if due and report.gradient_norm is not None:
             self._save()
 
     def _validate(self, epoch: int) -> bool:

@@ -81,7 +81,7 @@ class Trainer:
         self.step = 0
         self.rate_factor = 1.0
         self.average = ExponentialMovingAverage(self.network, decay=config.ema) if config.ema else None
-        self._steps_per_epoch = max(1, batches_per_epoch // config.accumulate)
+        self._batches = batches_per_epoch
         for stage in self._frozen_stages():
             stage.requires_grad_(False)
         self._parameters = [p for p in objective.parameters() if p.requires_grad]
@@ -113,17 +113,23 @@ class Trainer:
             _hold_statistics(part)
         batch = batch.to(self._device, non_blocking=True)
         names = tuple(" + ".join(photos) for photos in batch.names)
-        last = (self.step + 1) % self.config.accumulate == 0
+        # an epoch that is no multiple ends with an update of fewer batches, so that what is saved between
+        # epochs is whole
+        epoch, number = divmod(self.step, self._batches)
+        first = number - number % self.config.accumulate
+        summed = min(self.config.accumulate, self._batches - first)
+        last = number + 1 == first + summed
         with self._gradients_kept_here(unless=last):
             outcome: Outcome = (self._parallel or self.objective)(batch)
             terms, measures = self._of_all(outcome.terms), self._of_all(outcome.measures)
             if not math.isfinite(terms["total"]):
                 self._optimizer.zero_grad()
                 raise self._diverged(terms, names)
-            (outcome.terms["total"] / self.config.accumulate).backward()  # type: ignore[no-untyped-call]
+            (outcome.terms["total"] / summed).backward()  # type: ignore[no-untyped-call]
 
-        update = self.step // self.config.accumulate
-        rate = self.rate_factor * self.config.rate_at(update, steps_per_epoch=self._steps_per_epoch)
+        per_epoch = math.ceil(self._batches / self.config.accumulate)
+        update = epoch * per_epoch + number // self.config.accumulate
+        rate = self.rate_factor * self.config.rate_at(update, steps_per_epoch=per_epoch)
         norm = None
         findings: list[Finding] = []
         if last:
@@ -138,7 +144,11 @@ class Trainer:
         return report
 
     def state(self) -> dict[str, Any]:
-        """Everything that decides how the training goes on: tensors and plain values only."""
+        """Everything that decides how the training goes on: tensors and plain values only.
+
+        Gradients are not in it, so it is whole only after a step with an update, see
+        `StepReport.gradient_norm`.
+        """
         return {
             "step": self.step,
             "rate_factor": self.rate_factor,
@@ -150,6 +160,7 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from what `state` gave, on the CPU as if nothing had happened (to the bit)."""
+        self._optimizer.zero_grad()
         self.step, self.rate_factor = state["step"], state["rate_factor"]
         self.objective.load_state_dict(state["objective"])
         self._optimizer.load_state_dict(state["optimizer"])

@@ -122,6 +122,33 @@ def test_a_run_that_died_after_any_step_ends_as_if_undisturbed(
     assert validations(tmp_path / "whole") == validations(tmp_path / "run")
 
 
+@pytest.mark.parametrize("step", [3, 4])  # in the middle of what is added up, and behind it
+@pytest.mark.parametrize("setting", ["train__accumulate=2", "forward__dropblock=0.1"])
+def test_what_is_added_up_or_left_out_by_chance_survives_a_death_too(
+    tmp_path: Path, step: int, setting: str
+) -> None:
+    name, value = setting.split("=")
+    config = toy_config(
+        write_photos(tmp_path / "data"), safety__save_minutes=1e-9, **{name: json.loads(value)}
+    )
+    train(config, tmp_path / "whole", device="cpu")
+    with pytest.raises(InterruptedRunError):
+        train(config, tmp_path / "run", device="cpu", on_event=at_step(step, vanish))
+    train(config, tmp_path / "run", resume=True, device="cpu")
+    assert same(tmp_path / "whole" / "last.safetensors", tmp_path / "run" / "last.safetensors")
+    assert steps(tmp_path / "whole") == steps(tmp_path / "run")
+
+
+def test_a_request_to_stop_waits_for_what_is_being_added_up(tmp_path: Path) -> None:
+    config = toy_config(write_photos(tmp_path / "data"), train__accumulate=2)
+    train(config, tmp_path / "whole", device="cpu")
+    stop = at_step(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    result = train(config, tmp_path / "run", device="cpu", on_event=stop)
+    assert (result.ending, result.steps) == ("interrupted", 5)
+    train(config, tmp_path / "run", resume=True, device="cpu")
+    assert same(tmp_path / "whole" / "last.safetensors", tmp_path / "run" / "last.safetensors")
+
+
 @pytest.mark.parametrize("step", [4, 5, 8])
 def test_a_request_to_stop_saves_after_the_step_and_the_rest_can_be_resumed(
     tmp_path: Path, step: int

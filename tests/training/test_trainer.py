@@ -113,6 +113,22 @@ def test_gradients_of_two_batches_add_up_to_one_step() -> None:
     assert not all(torch.equal(before[key], value) for key, value in parameters.items())
 
 
+def test_an_epoch_that_is_no_multiple_ends_with_an_update_of_its_own_weight() -> None:
+    config = TrainConfig(epochs=3, accumulate=4, clip=0, schedule="trapezoid", warmup=0)
+    trainer = Trainer(objective(), config, batches_per_epoch=5)
+    alone = Trainer(objective(), TrainConfig(epochs=3, clip=0), batches_per_epoch=5)
+    reports = [trainer.train_batch(batch(i)) for i in range(15)]
+    norms = [report.gradient_norm is not None for report in reports]
+    assert norms == [False, False, False, True, True] * 3
+    rates = [report.rate for report in reports if report.gradient_norm is not None]
+    assert rates == [config.rate_at(update, steps_per_epoch=2) for update in range(6)]
+    assert all(rate > 0 for rate in rates[:-1])  # it ends with the last update, and not before
+    # one batch alone weighs as much as one without any accumulation
+    alone.network.load_state_dict(objective().network.state_dict())
+    single = Trainer(objective(), config, batches_per_epoch=1).train_batch(batch(0))
+    assert single.gradient_norm == pytest.approx(alone.train_batch(batch(0)).gradient_norm)
+
+
 def test_a_batch_that_is_added_up_counts_with_its_share() -> None:
     gradients = []
     for accumulate in (1, 2):
