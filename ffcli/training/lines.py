@@ -14,6 +14,7 @@ from ffcli.training.state import Series, TrainingState
 from ffcli.training.words import duration, headline, number, unhealthy
 from ffcore.distillation.job import TeacherScored
 from ffcore.events import Event
+from ffcore.training.early_stopping import judged_loss
 from ffcore.training.events import EpochStarted, RunStarted, StepDone, Validated
 
 _SECONDS, _LATER_SECONDS = 5.0, 30.0  # between lines, at first and later
@@ -102,7 +103,7 @@ class Lines(Display):
 def _validation_line(seen: Validated) -> str:
     aps = "".join(f", AP {name} {100 * value:.2f}" for name, value in seen.ap.items())
     best = ", the best so far" if seen.best else ""
-    loss = number(seen.terms.get("total"))
+    loss = number(judged_loss(seen.terms))
     return f"validation after epoch {seen.epoch + 1}: loss {loss}{aps}{best} ({duration(seen.seconds)})"
 
 

@@ -19,6 +19,7 @@ from ffcli.training.report import teacher_line
 from ffcli.training.state import TrainingState
 from ffcli.training.words import duration, headline, number, sparkline, unhealthy
 from ffcore.events import Event
+from ffcore.training.early_stopping import judged_loss
 from ffcore.training.events import RunStarted
 from ffcore.training.health import LOSS_HIGH, NORM_HIGH, NORM_LOW
 
@@ -249,7 +250,7 @@ def _validations(state: TrainingState, run: RunStarted) -> RenderableType:
         if seen is not None:
             table.add_row(
                 f"{name}, epoch {seen.epoch + 1}",
-                number(seen.terms.get("total")),
+                number(judged_loss(seen.terms)),
                 *_percent(seen.ap, subsets),
                 style="bold" if name == "best" else "",
             )

@@ -13,6 +13,7 @@ from rich.text import Text
 from ffcli.messages import note_line
 from ffcli.render import console_for
 from ffcore.config.layers import Resolved, flat, to_toml
+from ffcore.training.early_stopping import judged_loss
 from ffcore.training.run_folder import BEST, CHECKPOINT, LAST, METRICS
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def print_result(
     console.print(Text(f"{result.ending} after {result.steps:,} steps of at most {epochs:,} epochs"))
     if result.best is not None:
         aps = "".join(f", AP {name} {100 * value:.2f}" for name, value in result.best.ap.items())
-        loss = f"loss {result.best.terms['total']:.4f}" if "total" in result.best.terms else ""
+        judged = judged_loss(result.best.terms)
+        loss = "" if judged is None else f"loss {judged:.4f}"
         console.print(Text(f"best validation: {loss}{aps}", style="bold"))
     if teacher is not None:
         console.print(Text(teacher_line(teacher)))

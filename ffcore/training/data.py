@@ -15,6 +15,7 @@ from ffcore.data.annotations import AnnotatedImage
 from ffcore.data.batches import BatchPlan
 from ffcore.data.cache import build_cache
 from ffcore.data.collate import Batch, collate
+from ffcore.data.collector import Check
 from ffcore.data.dataset import FaceDataset, start_worker
 from ffcore.data.reading import read_annotations
 from ffcore.data.report import DataReport
@@ -35,7 +36,7 @@ class RunData:
     Args:
         train: To learn from.
         validation: Held back; often none.
-        report: How the labels were read.
+        report: How the labels to learn from were read, with the defects of all that was read.
     """
 
     train: tuple[AnnotatedImage, ...]
@@ -43,16 +44,10 @@ class RunData:
     report: DataReport
 
 
-def _unlabelled(config: DataConfig, *, check: bool) -> tuple[AnnotatedImage, ...]:
-    return tuple(
-        image
-        for folder in config.unlabelled
-        for image in read_unlabelled(folder, check="pixels" if check else "header").images
-    )
-
-
 def read_data(config: DataConfig, *, seed: int, check: bool = False) -> RunData:
     """Reads the labels of a run and divides the photos.
+
+    A file that is held back is never learnt from, whichever folder it is met in again.
 
     Args:
         config: Where they are.
@@ -60,44 +55,52 @@ def read_data(config: DataConfig, *, seed: int, check: bool = False) -> RunData:
         check: Whether every photo is decoded, to find damaged ones.
 
     Raises:
-        InputError: Nothing can be read, the data has defects and `strict` is set, or a photo is in both
-            parts.
-        ConfigError: Nothing is named.
+        InputError: Nothing can be read, or some of the data has defects and `strict` is set.
+        ConfigError: Nothing is named, or nothing is left to learn from.
     """
     if not config.path:
         raise ConfigError("no data is named: say where the labelled photos are (--data)")
+    depth: Check = "pixels" if check else "header"
     found = read_annotations(
         config.path,
         config.format,
         images=config.images,
         names=config.names,
-        check="pixels" if check else "header",
+        check=depth,
         strict=config.strict,
     )
+    defects = list(found.report.defects)
     if config.validation is not None or config.validation_names is not None:
-        held = read_annotations(
+        apart = read_annotations(
             config.validation or config.path,
             None if config.validation else config.format,
             images=config.validation_images if config.validation else config.images,
             names=config.validation_names,
-            check="header",
+            check=depth,
             strict=config.strict,
-        ).images
-        names = {image.path.resolve() for image in held}
-        train = tuple(image for image in found.images if image.path.resolve() not in names)
-        if not train:
-            raise ConfigError("all photos are held back for validation, none is left to learn from")
-        return RunData(train + _unlabelled(config, check=check), held, found.report)
-    count = round(config.holdout * len(found.images))
-    if config.holdout and not count and len(found.images) > 1:
-        count = 1
-    chosen = set(random.Random(seed).sample(range(len(found.images)), count))
-    return RunData(
-        train=tuple(image for i, image in enumerate(found.images) if i not in chosen)
-        + _unlabelled(config, check=check),
-        validation=tuple(image for i, image in enumerate(found.images) if i in chosen),
-        report=found.report,
-    )
+        )
+        held = apart.images
+        defects += apart.report.defects
+    else:
+        count = round(config.holdout * len(found.images))
+        if config.holdout and not count and len(found.images) > 1:
+            count = 1
+        chosen = set(random.Random(seed).sample(range(len(found.images)), count))
+        held = tuple(image for i, image in enumerate(found.images) if i in chosen)
+    learnt = list(found.images)
+    for folder in config.unlabelled:
+        more = read_unlabelled(folder, check=depth)
+        if config.strict:
+            more.report.check()
+        learnt += more.images
+        defects += more.report.defects
+    files = {image.path.resolve() for image in held}
+    learnt = [image for image in learnt if image.path.resolve() not in files]
+    if not any(image.labelled for image in learnt):
+        raise ConfigError("all photos are held back for validation, none is left to learn from")
+    # of labels that are read twice, once with each list of names, a defect counts once
+    report = replace(found.report, defects=tuple(dict.fromkeys(defects)))
+    return RunData(train=tuple(learnt), validation=held, report=report)
 
 
 def training_batches(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -21,8 +22,8 @@ class EarlyStoppingConfig:
     """
 
     metric: Metric = "loss"
-    """What the best weights are chosen by, and what has to improve; "ap" is the mean over the subsets, which
-    here counts as the loss 1 − AP."""
+    """What the best weights are chosen by, and what has to improve: see `judged_loss`; "ap" is the mean over
+    the subsets, which here counts as the loss 1 − AP."""
     patience: int = 20
     """Checks without improvement that are allowed, 1 or more; half as many inside the window."""
     first_epoch: int = 100
@@ -40,6 +41,18 @@ class EarlyStoppingConfig:
             raise ConfigError(f"early stopping cannot work with {self}")
         if self.window[0] > self.window[1]:
             raise ConfigError(f"window = {self.window}: the first epoch must not be behind the last")
+
+
+def judged_loss(terms: Mapping[str, float]) -> float | None:
+    """The loss by which validations of one training are compared; None where none was computed.
+
+    It is ``total``, but ``task`` under a teacher: there the total also moves with α, and where the task costs
+    more than the teacher's part it rises in a student that only gets better.
+
+    Args:
+        terms: Loss terms by name, as an objective gives them.
+    """
+    return terms.get("task", terms.get("total"))
 
 
 class EarlyStopping:

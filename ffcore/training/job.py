@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,7 @@ def train(
         data.train, config, processes=processes, pin=where.type == "cuda", on_event=on_event
     )
     trainer = Trainer(objective, config.train, batches_per_epoch=len(plan), device=where, processes=processes)
+    look = _look(objective, data, config, where) if data.validation else None
     run, state = _open(folder, config, resume=resume, processes=processes, environment=environment(where))
     loop = TrainingLoop(
         trainer,
@@ -110,7 +111,7 @@ def train(
         run,
         plan=plan,
         loader=loader,
-        look=_look(objective, data, config, where) if data.validation else None,
+        look=look,
         facts={
             "trained_on": f"{len(data.train)} photos of {Path(config.data.path).name}",
             "trained_with": f"featherface {__version__}",
@@ -258,10 +259,21 @@ def _begin(folder: str | Path, config: RunConfig, *, resume: bool, environment: 
 def _look(
     objective: Objective, data: RunData, config: RunConfig, device: torch.device
 ) -> Callable[[FeatherFace], Look]:
-    """What validates, on the photos held back."""
+    """What validates, on the photos held back.
+
+    Raises:
+        InputError: Weights are to be judged by AP, and no face could be found.
+    """
     batches = validation_batches(data.validation, config)
-    truth = ground_truth_of(data.validation) if config.validation.ap else None
-    photos = {image.name: image.path for image in data.validation}
+    # by number, as the names of a ground truth are those of a file in its folder alone, which two may share
+    held = [replace(image, name=str(number)) for number, image in enumerate(data.validation)]
+    truth = ground_truth_of(held) if config.validation.ap else None
+    if config.stopping.metric == "ap" and truth and not any(kept.any() for kept in truth.kept.values()):
+        raise InputError(
+            f"stopping.metric = 'ap': the {len(held)} photos held back have no face that is large enough to "
+            "count; hold others back, or go by the loss"
+        )
+    photos = {image.name: image.path for image in held}
 
     def look(network: FeatherFace) -> Look:
         terms = validation_terms(objective, batches, device=device)

@@ -22,7 +22,7 @@ from ffcore.data.batches import BatchPlan
 from ffcore.distributed import Processes
 from ffcore.events import OnEvent
 from ffcore.models.featherface import FeatherFace
-from ffcore.training.early_stopping import EarlyStopping
+from ffcore.training.early_stopping import EarlyStopping, judged_loss
 from ffcore.training.events import (
     EpochStarted,
     RolledBack,
@@ -233,7 +233,7 @@ class TrainingLoop:
                 look = self._look(self.trainer.network)
         look = self._processes.gather(look)[0]
         assert look is not None
-        self._loss = look.terms.get("total")
+        self._loss = judged_loss(look.terms)
         score = _to_minimise(look, self.config.stopping.metric)
         best = score < self._best_score
         if best:
@@ -347,7 +347,8 @@ def _interruption() -> Iterator[threading.Event]:
 def _to_minimise(look: Look, metric: str) -> float:
     if metric == "ap" and look.ap:
         return 1 - sum(look.ap.values()) / len(look.ap)
-    return look.terms.get("total", math.inf)
+    loss = judged_loss(look.terms)
+    return math.inf if loss is None else loss
 
 
 def _memory() -> int | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ffcore.errors import InputError, MissingDependencyError
 from ffcore.files import replacing
+from ffcore.training.early_stopping import judged_loss
 from ffcore.training.health import NORM_HIGH, NORM_LOW
 from ffcore.training.run_folder import MEASURES, METRICS, RunFolder
 
@@ -170,7 +171,7 @@ def _plot_looks(path: Path, looks: Sequence[Mapping[str, Any]]) -> Path:
     with_ap = any(look["ap"] for look in looks)
     figure, panels = _panels(1 + with_ap)
     epochs = [look["epoch"] + 1 for look in looks]
-    losses = [float(look["loss"].get("total", math.nan)) for look in looks]
+    losses = [math.nan if (loss := judged_loss(look["loss"])) is None else loss for look in looks]
     panels[0].plot(epochs, losses, "o-", color=_SMOOTH, markersize=3)
     best = [i for i, look in enumerate(looks) if look["best"]]
     if best:

@@ -127,6 +127,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ConfigError(f"seed = {self.seed}: 0 or more is needed")
+        if self.stopping.metric == "ap" and not self.validation.ap:
+            raise ConfigError("stopping.metric = 'ap' needs validation.ap = true")
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -175,3 +176,17 @@ def test_a_teacher_must_be_named_and_must_have_learnt_something(data: Path, tmp_
     with pytest.raises(ModelError, match="the teacher v1 is not trained"):
         distill(settings(data, tmp_path / "fresh.safetensors"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_best_student_fits_the_labels_best_whenever_its_teacher_began_to_speak(
+    data: Path, teacher: Path, tmp_path: Path
+) -> None:
+    config = settings(data, teacher, train__epochs=3, distillation__start_epoch=2, validation__ap=False)
+    distill(config, tmp_path / "run", device="cpu")
+    looks = [line for line in RunFolder(tmp_path / "run").read_record() if line["kind"] == "validation"]
+    tasks, totals = ([look["loss"][name] for look in looks] for name in ("task", "total"))
+    # with the teacher the total is of another scale, and a comparison by it would be one of both scales
+    assert totals[2] < 0.7 * min(totals[:2])
+    assert totals[:2] == tasks[:2]
+    better = [task < min(tasks[:i], default=math.inf) for i, task in enumerate(tasks)]
+    assert [look["best"] for look in looks] == better

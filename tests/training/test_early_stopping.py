@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ffcore.errors import ConfigError
-from ffcore.training.early_stopping import EarlyStopping, EarlyStoppingConfig
+from ffcore.training.early_stopping import EarlyStopping, EarlyStoppingConfig, judged_loss
 
 CASES = [
     "improving",
@@ -76,3 +76,9 @@ def test_impossible_settings_are_refused() -> None:
         EarlyStoppingConfig(patience=0)
     with pytest.raises(ConfigError, match="window"):
         EarlyStoppingConfig(window=(20, 10))
+
+
+def test_under_a_teacher_the_task_is_judged_and_not_the_total_that_moves_with_alpha() -> None:
+    assert judged_loss({"box": 1.0, "total": 3.0}) == 3.0
+    assert judged_loss({"task": 2.0, "distill": 9.0, "total": 4.0}) == 2.0
+    assert judged_loss({}) is None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -356,6 +357,35 @@ def test_photos_held_back_are_not_learnt_from(tmp_path: Path) -> None:
     train(config, tmp_path / "run", device="cpu", on_event=events.append)
     seen = {name for event in events if isinstance(event, StepDone) for name in event.report.images}
     assert seen == {f"event/{i}.png" for i in (0, 2, 3, 4, 6, 7)}
+
+
+def test_photos_held_back_may_share_their_name_and_that_of_their_folder(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "data", 4)
+    for place in ("a", "b"):
+        (folder / "images" / place).mkdir()
+        shutil.copytree(folder / "images" / "event", folder / "images" / place / "event")
+    labels = (folder / "label.txt").read_text(encoding="utf-8")
+    both = "".join(labels.replace("# event", f"# {place}/event") for place in ("a", "b"))
+    (folder / "label.txt").write_text(both, encoding="utf-8")
+    (tmp_path / "held.txt").write_text("a/event/1.png\nb/event/1.png\n", encoding="utf-8")
+    config = toy_config(folder, data__validation_names=str(tmp_path / "held.txt"), train__epochs=1)
+    best = train(config, tmp_path / "run", device="cpu").best
+    assert best is not None
+    assert "height>=10" in best.ap
+
+
+def test_weights_are_not_judged_by_ap_where_there_is_no_face_to_find(tmp_path: Path) -> None:
+    data = write_photos(tmp_path / "data")
+    with (data / "label.txt").open("a", encoding="utf-8") as labels:
+        labels.write("# event/nobody.png\n")
+    shutil.copy(data / "images" / "event" / "0.png", data / "images" / "event" / "nobody.png")
+    (tmp_path / "held.txt").write_text("event/nobody.png\n", encoding="utf-8")
+    config = toy_config(data, data__validation_names=str(tmp_path / "held.txt"), stopping__metric="ap")
+    with pytest.raises(InputError, match="have no face that is large enough to count"):
+        train(config, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ConfigError, match=r"needs validation\.ap = true"):
+        toy_config(data, stopping__metric="ap", validation__ap=False)
 
 
 def test_checkpoints_in_the_middle_of_an_epoch_come_by_time(tmp_path: Path) -> None:
