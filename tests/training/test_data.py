@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from ffcore.errors import ConfigError, InputError
+from ffcore.images import read_image
+from ffcore.images.encode import encode_image
 from ffcore.training.data import read_data
 from tests.training.toy_data import toy_config, write_photos
 
@@ -25,8 +27,8 @@ def test_defects_of_all_that_is_read_are_told(tmp_path: Path, pixels: bool) -> N
     more = write_photos(tmp_path / "more", seed=2) / "images"
     (held / "images" / "event" / "3.png").unlink()
     (more / "event" / "4.png").write_bytes(b"nothing")
-    damaged = more / "event" / "5.png"
-    damaged.write_bytes(damaged.read_bytes()[:-400])  # its header is whole
+    cut_short = encode_image(read_image(more / "event" / "5.png"), suffix=".jpg")
+    (more / "event" / "cut.jpg").write_bytes(cut_short[: len(cut_short) // 2])  # its header is whole
     config = toy_config(folder, data__validation=str(held), data__unlabelled=[str(more)])
     data = read_data(config.data, seed=0, check=pixels)
     assert len(data.validation) == 7
