@@ -202,7 +202,7 @@ def view(
         image = np.asarray(cv2.flip(image, 1), np.uint8)
         faces, left = faces.mirrored(size, box_offset=box_offset * scale[0]), size - left - columns
     faces = faces.clipped((left, top, left + columns, top + rows))
-    return Sample(image=image, faces=faces, names=sample.names, labelled=sample.labelled)
+    return replace(sample, image=image, faces=faces)
 
 
 def turned_image(

@@ -30,6 +30,7 @@ class Batch:
         names: For each picture the photos that it shows.
         labelled: (B,) bool: false where labels may be missing, so that nothing in the picture is known to be
             background; None where all are labelled.
+        unread: Photos that could not be read, each with the reason.
     """
 
     images: Tensor
@@ -39,6 +40,7 @@ class Batch:
     is_ignored: Tensor
     names: tuple[tuple[str, ...], ...]
     labelled: Tensor | None = None
+    unread: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -52,6 +54,7 @@ class Batch:
             ignored=self.ignored.to(device, non_blocking=non_blocking),
             is_ignored=self.is_ignored.to(device, non_blocking=non_blocking),
             names=self.names,
+            unread=self.unread,
             labelled=None if self.labelled is None else self.labelled.to(device, non_blocking=non_blocking),
         )
 
@@ -70,6 +73,7 @@ class Batch:
             ignored=self.ignored.pin_memory(),
             is_ignored=self.is_ignored.pin_memory(),
             names=self.names,
+            unread=self.unread,
             labelled=None if self.labelled is None else self.labelled.pin_memory(),
         )
 
@@ -105,6 +109,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         is_ignored=is_ignored,
         names=tuple(sample.names for sample in samples),
         labelled=None if all(labelled) else torch.tensor(labelled),
+        unread=tuple(photo for sample in samples for photo in sample.unread),
     )
 
 

@@ -9,14 +9,17 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from ffcore.data.annotations import AnnotatedImage
+from ffcore.data.annotations import AnnotatedImage, LabelledFaces
 from ffcore.data.augment import AugmentConfig, augment, view
 from ffcore.data.batches import SampleKey
 from ffcore.data.cache import PhotoCache
 from ffcore.data.crop import whole_photo
 from ffcore.data.mixing import MixConfig, cutmix, mixup, mosaic, random_centre, random_patch
 from ffcore.data.sample import Sample, read_sample
-from ffcore.errors import ConfigError
+from ffcore.errors import ConfigError, ImageError
+
+_STAND_IN = (64, 64)
+"""Height and width of what is shown for a photo that cannot be read."""
 
 
 class FaceDataset(Dataset[Sample]):
@@ -67,25 +70,29 @@ class FaceDataset(Dataset[Sample]):
     def __getitem__(self, key: SampleKey | int) -> Sample:
         """One sample.
 
+        A photo that cannot be read is a gray one of which nothing is known: whoever trains is told by
+        `Sample.unread` and goes on, as one damaged file of thousands is no reason to end.
+
         Args:
             key: What it depends on, as `BatchPlan` gives it; a mere number stands for that image in epoch 0
                 at the first size.
-
-        Raises:
-            ImageError: A photo cannot be read.
         """
         if not isinstance(key, SampleKey):
             index = range(len(self.images))[key]  # -1 and beyond the end as in a list
             key = SampleKey(index, epoch=0, size=self.config.sizes[0])
         if not self.augmented:
-            photo = self.photo(key.index)
+            photo = self._photo_or_gray(key.index)
             return view(photo, whole_photo(*photo.image.shape[:2]), size=key.size)
         rng = np.random.default_rng([self.seed, key.epoch, key.index, key.repeat])
         first = self._varied(key.index, key.size, rng)
         return self._mixed(first, key.size, rng)
 
     def photo(self, index: int) -> Sample:
-        """A whole photo with its faces, as it was labelled or as small as the cache keeps it."""
+        """A whole photo with its faces, as it was labelled or as small as the cache keeps it.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
         image = self.images[index]
         if self.cache is None:
             return read_sample(image)
@@ -96,7 +103,16 @@ class FaceDataset(Dataset[Sample]):
         return Sample(image=cached.image, faces=faces, names=(image.name,), labelled=image.labelled)
 
     def _varied(self, index: int, size: int, rng: np.random.Generator) -> Sample:
-        return augment(self.photo(index), self.config, size=size, rng=rng)
+        return augment(self._photo_or_gray(index), self.config, size=size, rng=rng)
+
+    def _photo_or_gray(self, index: int) -> Sample:
+        try:
+            return self.photo(index)
+        except ImageError as error:
+            name = self.images[index].name
+            gray = np.full((*_STAND_IN, 3), 128, np.uint8)
+            unread = ((name, error.reason),)
+            return Sample(gray, LabelledFaces.of([]), names=(name,), labelled=False, unread=unread)
 
     def _mixed(self, first: Sample, size: int, rng: np.random.Generator) -> Sample:
         mix = self.mix

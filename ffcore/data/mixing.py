@@ -216,8 +216,13 @@ def _still_seen(
 
 def _mixture(image: NDArray[np.uint8], faces: LabelledFaces, *, of: Sequence[Sample]) -> Sample:
     """What was made of samples; a single one that may lack labels makes it so that all of it may."""
-    names = tuple(name for sample in of for name in sample.names)
-    return Sample(image=image, faces=faces, names=names, labelled=all(sample.labelled for sample in of))
+    return Sample(
+        image=image,
+        faces=faces,
+        names=tuple(name for sample in of for name in sample.names),
+        labelled=all(sample.labelled for sample in of),
+        unread=tuple(photo for sample in of for photo in sample.unread),
+    )
 
 
 def _check_sizes(first: Sample, second: Sample) -> None:

@@ -22,6 +22,7 @@ class Sample:
         faces: In pixels of the picture.
         names: The photos that it shows, as their labels call them.
         labelled: Whether the faces are all that there are, see `AnnotatedImage`.
+        unread: Photos that it should show and that could not be read, each with the reason.
 
     Raises:
         ConfigError: The picture has another shape or type.
@@ -31,6 +32,7 @@ class Sample:
     faces: LabelledFaces
     names: tuple[str, ...] = ()
     labelled: bool = True
+    unread: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

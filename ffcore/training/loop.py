@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 
 from ffcore.data.batches import BatchPlan
 from ffcore.distributed import Processes
-from ffcore.events import OnEvent
+from ffcore.errors import InputError
+from ffcore.events import Failed, OnEvent
 from ffcore.models.featherface import FeatherFace
 from ffcore.training.early_stopping import EarlyStopping, judged_loss
 from ffcore.training.events import (
@@ -39,6 +40,9 @@ from ffcore.training.trainer import StepReport, Trainer
 
 _GOOD_STEPS = 50
 """Healthy steps after which the state is worth going back to."""
+
+_FEW, _FEW_OF = 3, 0.05
+"""Photos, and share of them, that may be damaged; when more are, something happened to all of them."""
 
 Ending = Literal["finished", "stopped early", "interrupted"]
 
@@ -100,6 +104,8 @@ class TrainingLoop:
         self._rollbacks = 0
         self._ended = 0  # epochs, each with its validation
         self._over = False
+        self._unread: set[str] = set()
+        self._photos = len(loader.dataset)  # type: ignore[arg-type]
         self._pace = _Pace()
         self._saved_at = time.monotonic()
 
@@ -126,7 +132,8 @@ class TrainingLoop:
 
         Raises:
             DivergedError: The loss is no number, and going back is not wanted or did not help.
-            InputError: The folder cannot be written; what it holds is as old as the last event `Saved`.
+            InputError: The folder cannot be written, or more than a few photos cannot be read; what it holds
+                is as old as the last event `Saved`.
         """
         epochs = self.config.train.epochs
         self._begin_record()
@@ -185,10 +192,23 @@ class TrainingLoop:
             return
         self._plan.set_epoch(epoch, first_batch=first)
         for batch in self._loader:
+            self._take_note_of(batch.unread)
             self._pace.begin(len(batch) * self._processes.count)
             report = self.trainer.train_batch(batch)
             self._after(report)
             yield report
+
+    def _take_note_of(self, unread: Iterable[tuple[str, str]]) -> None:
+        """Tells photos that cannot be read, each once; of this process, as the others meet them in time."""
+        for name, reason in unread:
+            if name not in self._unread:
+                self._unread.add(name)
+                self._tell(Failed(name, reason))
+                if len(self._unread) > max(_FEW, _FEW_OF * self._photos):
+                    raise InputError(
+                        f"{len(self._unread)} of {self._photos:,} photos cannot be read, {name} the last of "
+                        f"them: {reason}; are they still where they were?"
+                    )
 
     def _begin_record(self) -> None:
         if self._processes.first:

@@ -98,10 +98,23 @@ def test_mixing_shows_several_photos_and_repeats_exactly(images: list[AnnotatedI
     assert (weights < 1).any() == (kind == "mixup")
 
 
-def test_a_broken_photo_is_an_error_that_names_it(images: list[AnnotatedImage]) -> None:
+def test_a_broken_photo_is_named_and_says_nothing_about_faces_or_background(
+    images: list[AnnotatedImage],
+) -> None:
     images[0].path.write_bytes(b"")
+    for data in (
+        FaceDataset(images, CONFIG),
+        FaceDataset(images, CONFIG, mix=MixConfig(mosaic=1.0)),
+        FaceDataset(images, CONFIG, augmented=False),
+    ):
+        sample = data[0]
+        assert "e0/0.png" in sample.names
+        assert [name for name, _ in sample.unread if name == "e0/0.png"]
+        assert not sample.labelled
+        batch = collate([sample, data[1]])
+        assert batch.to("cpu").unread == sample.unread + data[1].unread
     with pytest.raises(ImageError, match=r"0\.png"):
-        FaceDataset(images, CONFIG)[0]
+        FaceDataset(images, CONFIG).photo(0)
 
 
 def test_impossible_datasets_are_refused(images: list[AnnotatedImage], tmp_path: Path) -> None:

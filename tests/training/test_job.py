@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from ffcore import load_network
 from ffcore.errors import ConfigError, InputError
-from ffcore.events import Event
+from ffcore.events import Event, Failed
+from ffcore.images import read_image
+from ffcore.images.encode import encode_image
 from ffcore.models.featherface import build_network
 from ffcore.models.pruning import prune
 from ffcore.models.variants import VARIANTS
@@ -386,6 +389,40 @@ def test_weights_are_not_judged_by_ap_where_there_is_no_face_to_find(tmp_path: P
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match=r"needs validation\.ap = true"):
         toy_config(data, stopping__metric="ap", validation__ap=False)
+
+
+@pytest.mark.parametrize(("workers", "cached"), [(0, False), (1, False), (0, True)])
+def test_a_damaged_photo_is_told_once_and_the_training_goes_on(
+    tmp_path: Path, workers: int, cached: bool
+) -> None:
+    data = write_photos(tmp_path / "data")
+    photo = data / "images" / "event" / "2.png"
+    cut_short = encode_image(read_image(photo), suffix=".jpg")
+    photo.write_bytes(cut_short[: len(cut_short) // 2])  # its header is whole
+    events: list[Event] = []
+    config = toy_config(
+        data,
+        data__workers=workers,
+        data__cache=str(tmp_path / "cache") if cached else "none",
+        data__holdout=0.0,
+        mix__cutmix=0.5,
+    )
+    assert train(config, tmp_path / "run", device="cpu", on_event=events.append).ending == "finished"
+    told = [event for event in events if isinstance(event, Failed) and event.name == "event/2.png"]
+    assert len(told) == 1
+    assert all(math.isfinite(line["total"]) for line in steps(tmp_path / "run"))
+
+
+def test_photos_that_are_gone_end_the_training(tmp_path: Path) -> None:
+    data = write_photos(tmp_path / "data", 12)
+    config = toy_config(data)
+
+    def unplug(event: Event) -> None:
+        if isinstance(event, RunStarted):
+            shutil.rmtree(data / "images")
+
+    with pytest.raises(InputError, match=r"4 of 9 photos cannot be read.*are they still where they were"):
+        train(config, tmp_path / "run", device="cpu", on_event=unplug)
 
 
 def test_checkpoints_in_the_middle_of_an_epoch_come_by_time(tmp_path: Path) -> None:
