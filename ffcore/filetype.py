@@ -8,6 +8,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
     (b"GIF8", "a GIF image"),
+    (b"FUJIFILMCCD-RAW", "a raw photo"),
     (b"%PDF", "a PDF document"),
     (b"%!PS", "a PostScript file"),
     (b"PK\x03\x04", "a zip archive"),
@@ -48,6 +49,8 @@ def describe(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         if head[8:12] in _HEIC_BRANDS:
             return "a HEIC photo"
+        if head[8:12] == b"crx ":  # Canon's CR3
+            return "a raw photo"
         return "an AVIF image" if head[8:12] in (b"avif", b"avis") else "an MP4 video"
     if is_safetensors(head):
         return "a safetensors file"

@@ -9,6 +9,7 @@ from ffcore.data.collector import Annotations, Check, image_header
 from ffcore.data.report import DataReport, Defect
 from ffcore.errors import ImageError, InputError
 from ffcore.images import find_sources, read_image
+from ffcore.images.kinds import FOREIGN_PHOTO_SUFFIXES
 
 
 def read_unlabelled(folder: str | Path, *, check: Check = "header") -> Annotations:
@@ -36,10 +37,11 @@ def read_unlabelled(folder: str | Path, *, check: Check = "header") -> Annotatio
             continue
         name = source.path.relative_to(folder).as_posix()
         try:
-            if check == "header":
-                image_header(source.path)
-            elif check == "pixels":
+            # HEIC and raw photos are looked at in any case: the header of a raw one is that of its preview
+            if check == "pixels" or source.path.suffix.lower() in FOREIGN_PHOTO_SUFFIXES:
                 read_image(source.path)
+            elif check == "header":
+                image_header(source.path)
         except ImageError as error:
             defects.append(Defect("corrupt_image", name, f"the image {error.reason}"))
             continue

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ffcore.errors import ConfigError, ImageError, one_line
 from ffcore.images.jpeg import jpeg_is_complete
-from ffcore.images.kinds import describe_no_image
+from ffcore.images.kinds import describe_no_image, is_raw
 
 DEFAULT_MAX_PIXELS = 200_000_000
 """Pixels a picture may have before it is taken for a decompression bomb: 600 MB as BGR."""
@@ -70,7 +70,10 @@ def read_image(
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_bytes(bytes(source), name=name or "the bytes", max_pixels=max_pixels)
     if isinstance(source, str | Path):
-        return _from_bytes(_read_file(source), name=name or str(source), max_pixels=max_pixels)
+        data, name = _read_file(source), name or str(source)
+        if is_raw(Path(source).suffix, data[:16]):
+            raise ImageError(name, "is not an image; it looks like a raw photo; convert it to JPEG first")
+        return _from_bytes(data, name=name, max_pixels=max_pixels)
     raise ConfigError(
         f"an image is a path, bytes, a Pillow image or a NumPy array, not {type(source).__name__}"
     )

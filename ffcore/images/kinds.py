@@ -12,6 +12,14 @@ IMAGE_SUFFIXES = frozenset({
 })
 """Suffixes, in lower case, of files that are taken for images when a folder is searched."""
 
+RAW_SUFFIXES = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef"})
+"""Suffixes, in lower case, of what a camera's sensor saw. No reader here develops it."""
+
+FOREIGN_PHOTO_SUFFIXES = frozenset({".heic", ".heif"}) | RAW_SUFFIXES
+"""Suffixes, in lower case, of photos that people have and that cannot be read, HEIC unless Pillow has a
+plugin for it. Not among the images, of which data sets are made; but whoever names a folder with such
+photos must hear of them."""
+
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".wmv", ".flv",
     ".3gp", ".ogv",
@@ -30,6 +38,7 @@ _ADVICE = {
     "an xz archive": "unpack it first",
     "a NumPy array": "load it with numpy.load and pass the array",
     "a HEIC photo": "convert it to JPEG first",
+    "a raw photo": "convert it to JPEG first",
     "a Matroska or WebM video": "name it with the suffix .mkv or .webm",
     "a Flash video": "name it with the suffix .flv",
     "an AVI video": "name it with the suffix .avi",
@@ -37,6 +46,19 @@ _ADVICE = {
     "a Git LFS pointer": "run git lfs pull to fetch the real file",
 }
 """What to do with a file that is no image."""
+
+
+def is_raw(suffix: str, head: bytes) -> bool:
+    """Whether a file is a raw photo.
+
+    Most are TIFF files whose first picture is a preview of some hundred pixels, which a reader of TIFF
+    hands out as if it were the photo; so the name must tell.
+
+    Args:
+        suffix: Of its name, in any case of letters.
+        head: Its first bytes, 16 are enough.
+    """
+    return suffix.lower() in RAW_SUFFIXES and head.startswith((b"II", b"MM"))
 
 
 def describe_no_image(head: bytes) -> str | None:

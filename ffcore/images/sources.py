@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from ffcore.errors import InputError
-from ffcore.images.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from ffcore.images.kinds import FOREIGN_PHOTO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 Kind = Literal["image", "video", "camera"]
 
@@ -70,11 +70,14 @@ def find_sources(
 
 
 def kind_of(path: Path) -> Literal["image", "video"] | None:
-    """What a file is by its suffix, or None when the suffix says nothing."""
+    """What a file is by its suffix, or None when the suffix says nothing.
+
+    HEIC and raw photos are images too: that they cannot be read is said of each when it is opened.
+    """
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return "video"
-    return "image" if suffix in IMAGE_SUFFIXES else None
+    return "image" if suffix in IMAGE_SUFFIXES or suffix in FOREIGN_PHOTO_SUFFIXES else None
 
 
 def _expand(name: str, recursive: bool) -> Iterator[Source | InputError]:

@@ -45,6 +45,17 @@ def test_a_folder_without_photos_is_an_error_that_names_it(tmp_path: Path) -> No
         read_unlabelled(tmp_path)
 
 
+def test_raw_and_heic_photos_are_defects_however_little_is_checked(folder: Path) -> None:
+    cv2.imwrite(str(folder / "preview.tif"), np.zeros((60, 90, 3), np.uint8))
+    (folder / "preview.tif").rename(folder / "DSC_1.dng")
+    (folder / "IMG_1.HEIC").write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic")
+    for check in ("none", "header", "pixels"):
+        found = read_unlabelled(folder, check=check)
+        assert not {"DSC_1.dng", "IMG_1.HEIC"} & {image.name for image in found.images}
+        assert "looks like a raw photo" in str(found.report.defects[0])
+        assert "looks like a HEIC photo" in str(found.report.defects[1])
+
+
 def test_samples_of_unlabelled_photos_say_so_all_the_way_into_the_batch(folder: Path, tmp_path: Path) -> None:
     images = read_unlabelled(folder).images
     config = AugmentConfig(sizes=(64,))

@@ -290,6 +290,7 @@ def zip_file() -> bytes:
         (zip_file(), "zip archive"),
         (b"%PDF-1.7 ...", "PDF"),
         (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "HEIC"),
+        (b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom", "raw photo; convert"),
         (b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2", "MP4 video"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "Git LFS"),
         (bytes(range(256)) * 4, "known format"),
@@ -313,6 +314,16 @@ def test_files_of_a_few_bytes_are_image_errors(start: bytes) -> None:
     for length in range(1, len(start) + 1):
         with pytest.raises(ImageError):
             read_image(start[:length])
+
+
+@pytest.mark.parametrize("suffix", [".dng", ".NEF", ".cr2", ".arw"])
+def test_the_preview_in_a_raw_photo_does_not_pass_for_the_photo(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"DSC_1{suffix}"
+    path.write_bytes(encoded("TIFF"))  # as Pillow sees it
+    with pytest.raises(ImageError, match="looks like a raw photo; convert it to JPEG first"):
+        read_image(path)
+    path.write_bytes(encoded("JPEG"))  # somebody converted it and kept the name
+    assert read_image(path).shape == (60, 90, 3)
 
 
 def test_missing_files_folders_and_addresses_have_their_own_message(tmp_path: Path) -> None:

@@ -35,6 +35,20 @@ def test_without_recursion_folders_below_are_left_out(tree: Path) -> None:
     assert relatives(find_sources(["a"], recursive=False)[0]) == ["x.jpg"]
 
 
+def test_photos_that_cannot_be_read_are_met_in_folders_and_patterns(tree: Path) -> None:
+    for name in ("phone/IMG_1.HEIC", "phone/raw/DSC_1.nef"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    for name in ("phone", "phone/**/*", "phon*"):
+        sources, problems = find_sources([name])
+        assert {source.name for source in sources} == {
+            str(Path("phone/IMG_1.HEIC")),
+            str(Path("phone/raw/DSC_1.nef")),
+        }
+        assert {source.kind for source in sources} == {"image"}
+        assert problems == []
+
+
 @pytest.mark.parametrize("name", ["20240131", "9" * 5000])
 def test_a_number_that_no_camera_has_is_a_file_that_is_not_there(name: str, tree: Path) -> None:
     sources, problems = find_sources([name])
