@@ -21,6 +21,7 @@ from ffcore.geometry.alignment import align_face
 from ffcore.images.anonymize import Method, anonymize
 from ffcore.images.draw import draw_faces
 from ffcore.images.encode import WRITABLE_SUFFIXES, write_image
+from ffcore.images.profile import embedded_profile
 from ffcore.images.read_ahead import read_ahead
 from ffcore.images.sources import Source
 from ffcore.images.video import VideoReader
@@ -228,10 +229,13 @@ def _write(image: NDArray[np.uint8], found: Found, plan: _Plan) -> None:
     """Everything that is written for one photo."""
     faces, outputs = found.result.faces, plan.outputs
     target = plan.copy_of(found.source)
+    profile = None
+    if found.source.path is not None and (target is not None or (outputs.crops is not None and len(faces))):
+        profile = embedded_profile(found.source.path)
     if target is not None:
-        write_image(target, _changed(image, faces, outputs))
+        write_image(target, _changed(image, faces, outputs), profile=profile)
     if outputs.crops is not None:
-        _write_crops(image, found, plan)
+        _write_crops(image, found, plan, profile)
     if outputs.widerface is not None and found.source.path is not None:
         name = plan.widerface_name(found.source.path)
         named = ImageFaces(name, found.result.width, found.result.height, faces)
@@ -244,13 +248,13 @@ def _changed(image: NDArray[np.uint8], faces: Faces, outputs: Outputs) -> NDArra
     return draw_faces(image, faces)
 
 
-def _write_crops(image: NDArray[np.uint8], found: Found, plan: _Plan) -> None:
+def _write_crops(image: NDArray[np.uint8], found: Found, plan: _Plan, profile: bytes | None = None) -> None:
     for number, landmarks in enumerate(found.result.faces.landmarks):
         try:
             crop = align_face(image, landmarks)
         except InputError:
             continue  # all five points in one place: no face to align
-        write_image(plan.crop_of(found.source, number, found.frame), crop)
+        write_image(plan.crop_of(found.source, number, found.frame), crop, profile=profile)
 
 
 def _video(

@@ -108,7 +108,7 @@ def _is_folder(path: Path) -> bool:
 def _from_bytes(data: bytes, *, name: str, max_pixels: int) -> NDArray[np.uint8]:
     if not data:
         raise ImageError(name, "is empty (0 bytes)")
-    image = _open(data, name)
+    image = open_header(data, name)
     if image is None:
         return _with_opencv_alone(data, name=name, max_pixels=max_pixels)
     with image:
@@ -128,7 +128,7 @@ def _from_bytes(data: bytes, *, name: str, max_pixels: int) -> NDArray[np.uint8]
         return _from_pillow(image, name=name, max_pixels=max_pixels)
 
 
-def _open(data: bytes, name: str) -> Image.Image | None:
+def open_header(data: bytes, name: str) -> Image.Image | None:
     """The image with its header read, or None when no format fits.
 
     Pillow's own `open` checks the size against a limit that belongs to the whole process and is below
@@ -227,7 +227,7 @@ def _from_pillow(image: Image.Image, *, name: str, max_pixels: int) -> NDArray[n
         ) from None
     except Image.DecompressionBombError as error:  # a few plugins ask Pillow's limit on their own
         raise ImageError(name, f"is too large for Pillow: {one_line(error)}") from None
-    except Exception as error:  # as in _open: decoders raise anything
+    except Exception as error:  # as in open_header: decoders raise anything
         reason = one_line(error)
         what = "is truncated" if "truncated" in reason.lower() else "is truncated or damaged"
         raise ImageError(name, f"{what}: {reason}") from None

@@ -15,10 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from ffcli.app import run
-from ffcore.images import read_image
+from ffcore.images import embedded_profile, read_image
 from ffcore.images.video import VideoReader
 from ffcore.images.video_writer import VideoWriter
 
@@ -100,6 +100,20 @@ def test_copies_crops_and_widerface_files_are_written(photos: Path, weights: Pat
     lines = (text / "älter" / "cat [1].txt").read_text(encoding="utf-8").splitlines()
     assert lines[:2] == ["cat [1]", "2"]
     assert (text / "my photos" / "astronaut.txt").exists()
+
+
+def test_copies_and_crops_are_shown_in_the_colours_of_their_photo(
+    photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    photo, out, crops = photos / "astronaut.jpg", tmp_path / "out", tmp_path / "crops"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.open(photo) as image:
+        image.save(photo, icc_profile=profile)
+    options = ("--max-faces", "1", "--score", "0", "--out", out, "--crops", crops, "--anonymize", "solid")
+    assert detect(photos, "--model", weights, *options) == 0
+    assert embedded_profile(out / "astronaut.jpg") == profile
+    assert embedded_profile(crops / "astronaut-000.png") == profile
+    assert embedded_profile(out / "älter" / "cat [1].jpg") is None
 
 
 def test_out_can_name_a_file_for_a_single_photo(photos: Path, weights: Path, tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import errno
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
 from ffcore.errors import ConfigError, InputError
-from ffcore.images import WRITABLE_SUFFIXES, read_image, write_image
+from ffcore.images import WRITABLE_SUFFIXES, embedded_profile, read_image, write_image
 
 PICTURE = np.linspace(0, 255, 40 * 60).reshape(40, 60, 1).repeat(3, axis=2).astype(np.uint8)
 
@@ -77,10 +80,52 @@ def test_a_path_through_a_file_and_a_path_that_is_a_folder_are_refused(tmp_path:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder.png"]
 
 
+def rgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize("suffix", [each for each in WRITABLE_SUFFIXES if each != ".avif"])
+def test_a_profile_goes_into_the_file_and_changes_no_pixel(tmp_path: Path, suffix: str) -> None:
+    plain, tagged = tmp_path / f"plain{suffix}", tmp_path / f"tagged{suffix}"
+    write_image(plain, PICTURE)
+    write_image(tagged, PICTURE, profile=rgb_profile())
+    assert embedded_profile(plain) is None
+    assert embedded_profile(tagged) == (None if suffix == ".bmp" else rgb_profile())
+    np.testing.assert_array_equal(read_image(tagged), read_image(plain))
+
+
+def test_a_profile_goes_into_an_avif(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.avif", PICTURE, profile=rgb_profile())
+    assert embedded_profile(tmp_path / "a.avif") == rgb_profile()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda profile: profile[:-1],
+        lambda profile: profile[:100],
+        lambda profile: profile[:16] + b"CMYK" + profile[20:],
+        lambda profile: profile[:36] + b"nope" + profile[40:],
+        lambda _: b"",
+    ],
+    ids=["cut", "no header", "of CMYK values", "no profile", "empty"],
+)
+def test_a_profile_that_fits_no_copy_is_left_out(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "a.jpg", icc_profile=damage(rgb_profile()))
+    assert embedded_profile(tmp_path / "a.jpg") is None
+
+
+def test_what_is_no_image_has_no_profile(tmp_path: Path) -> None:
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    (tmp_path / "notes.jpg").write_text("no photo")
+    for name in ("torn.jpg", "notes.jpg", "missing.jpg"):
+        assert embedded_profile(tmp_path / name) is None
+
+
 def test_a_picture_too_large_for_its_format_is_an_error_in_one_line(tmp_path: Path) -> None:
-    for suffix in (".webp", ".jpg"):
+    for suffix, profile in itertools.product((".webp", ".jpg"), (None, rgb_profile())):
         with pytest.raises(InputError, match="70000 × 1 pixels") as caught:
-            write_image(tmp_path / f"a{suffix}", np.zeros((1, 70_000, 3), np.uint8))
+            write_image(tmp_path / f"a{suffix}", np.zeros((1, 70_000, 3), np.uint8), profile=profile)
         assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
