@@ -162,4 +162,6 @@ def detect(
 
 
 def _stdin_names() -> list[str]:
-    return [name for line in sys.stdin if (name := line.rstrip("\r\n"))]
+    from ffcore.images.sources import listed_names
+
+    return listed_names(sys.stdin.buffer.read(), name="stdin")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from ffcore.errors import InputError
+from ffcore.filetype import describe
 from ffcore.images.kinds import FOREIGN_PHOTO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 Kind = Literal["image", "video", "camera"]
 
+_LONGEST_NAME = 4096  # bytes of a path on Linux; elsewhere fewer
+_CONTROL = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CAMERA_DIGITS = 4  # longer numbers are names of files, such as dates, that are not there
 
 
@@ -69,6 +73,32 @@ def find_sources(
     return _told_apart(list(found.values())), problems
 
 
+def listed_names(listing: bytes, *, name: str = "the list") -> list[str]:
+    r"""Names from a list of them: one a line, or, where any byte is NUL, each up to the next NUL.
+
+    Args:
+        listing: What a program wrote, such as ``find`` with or without ``-print0``. Names are decoded as
+            Python does those of files.
+        name: How an error names the list.
+
+    Returns:
+        The names in their order, without empty ones.
+
+    Raises:
+        InputError: These are no names but, for instance, the bytes of a photo.
+    """
+    if b"\0" not in listing:
+        return [os.fsdecode(line) for line in listing.splitlines() if line]
+    found = listing.removesuffix(b"\0").split(b"\0")
+    # Binary data has runs of NUL and control characters early on; names do not, save a stray line feed.
+    if any(not each or len(each) > _LONGEST_NAME or _CONTROL.search(each) for each in found):
+        seems = describe(listing[:512]) or "binary data"
+        raise InputError(
+            f"{name} holds no names of photos but what looks like {seems}; name the file itself instead"
+        )
+    return [os.fsdecode(each) for each in found]
+
+
 def kind_of(path: Path) -> Literal["image", "video"] | None:
     """What a file is by its suffix, or None when the suffix says nothing.
 
@@ -97,7 +127,7 @@ def _expand(name: str, recursive: bool) -> Iterator[Source | InputError]:
         yield Source(kind_of(path) or "image", name, path, None, Path(path.name))
     elif name.isascii() and name.isdigit() and len(name) <= _CAMERA_DIGITS:
         yield Source("camera", f"camera {int(name)}", None, int(name), Path(f"camera-{int(name)}"))
-    elif glob.has_magic(name):
+    elif glob.has_magic(name) and "\0" not in name:  # glob passes one on to the system, which raises
         yield from _pattern(name, recursive)
     elif name.startswith(("http://", "https://", "rtsp://")):
         yield InputError(f"{name}: addresses are not opened; download the file first")

@@ -139,12 +139,26 @@ def test_hiding_faces_needs_a_place_for_the_copies(
     assert "needs a place for the changed copies" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("end", ["\n\n", "\r\n", "\0"])
 def test_names_come_from_stdin(
+    end: str, photos: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = (photos / "astronaut.jpg", photos / "älter" / "cat [1].jpg")
+    listing = "".join(f"{name}{end}" for name in names).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(listing)))
+    assert detect("-", "--model", weights, "--jsonl", "--score", "1") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_photo_on_stdin_is_told_from_a_list_of_names(
     photos: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{photos / 'astronaut.jpg'}\n\n"))
-    assert detect("-", "--model", weights, "--jsonl", "--score", "1") == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    photo = (photos / "astronaut.jpg").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(photo)))
+    assert detect("-", "--model", weights, "--jsonl") == 3
+    captured = capsys.readouterr()
+    message = "stdin holds no names of photos but what looks like a JPEG image; name the file itself instead"
+    assert (captured.out, captured.err) == ("", f"featherface: {message}\n")
 
 
 def broken_files(folder: Path) -> dict[str, str]:

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ffcore.errors import InputError
 from ffcore.images import Source, find_sources
+from ffcore.images.encode import encode_image
+from ffcore.images.sources import listed_names
 
 
 @pytest.fixture
@@ -134,6 +138,7 @@ def test_names_that_differ_in_case_only_do_not_collide(tree: Path) -> None:
         ("", "empty name"),
         ("x" * 5000, "does not exist"),
         ("a\0b", "does not exist"),
+        ("*\0b", "does not exist"),
     ],
 )
 def test_a_name_that_leads_nowhere_is_reported_and_the_others_go_on(
@@ -169,3 +174,29 @@ def test_a_file_in_a_locked_folder_may_not_be_read(tree: Path, monkeypatch: pyte
     sources, (problem,) = find_sources(["locked/x.jpg"])
     assert sources == []
     assert str(problem) == "locked/x.jpg: may not be read; check the permissions of its folder"
+
+
+@pytest.mark.parametrize(
+    ("listing", "names"),
+    [
+        (b"", []),
+        (b"a.jpg\nb c.jpg\r\n\nlast.jpg", ["a.jpg", "b c.jpg", "last.jpg"]),
+        (b"a.jpg\0two\nlines.jpg\0", ["a.jpg", "two\nlines.jpg"]),
+        (b"a.jpg\0b.jpg", ["a.jpg", "b.jpg"]),
+        ("für.jpg\0".encode(), ["für.jpg"]),
+    ],
+)
+def test_listed_names_stand_one_a_line_or_up_to_a_nul(listing: bytes, names: list[str]) -> None:
+    assert listed_names(listing) == names
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [(".jpg", "a JPEG image"), (".png", "a PNG image"), (".webp", "a WebP image"), (".bmp", "binary data")],
+)
+def test_the_bytes_of_a_photo_are_no_names(suffix: str, kind: str) -> None:
+    photo = encode_image(np.zeros((60, 90, 3), np.uint8), suffix=suffix)
+    with pytest.raises(InputError, match=f"the list holds no names of photos but what looks like {kind}"):
+        listed_names(photo)
+    with pytest.raises(InputError, match="an MP4 video"):
+        listed_names(b"\0\0\0\x20ftypisom\0\0\2\0isomiso2")
