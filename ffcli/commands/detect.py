@@ -140,8 +140,7 @@ def detect(
     from ffcore.images import find_sources
 
     show = printer(as_json=as_json, jsonl=jsonl, csv=csv, coco=coco)
-    copies = None if out is None else Path(out)
-    outputs = Outputs(out=copies, anonymize=anonymize, hold=hold, crops=crops, widerface=widerface)
+    outputs = Outputs(out=out, anonymize=anonymize, hold=hold, crops=crops, widerface=widerface)
     if not quiet:
         note_if_shipped(model)
     detector = FaceDetector.load(model, device=device, threads=threads, **settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -28,13 +30,16 @@ from ffcore.images.video import VideoReader
 from ffcore.images.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
 from ffcore.results import ImageFaces, widerface_path, write_widerface
 
+_LIKE_A_SUFFIX = re.compile(r"\.(?!\d+$)[a-z0-9]{2,5}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """What a job writes beside handing over its results; nothing by default.
 
     Args:
-        out: Folder for copies with the faces drawn or hidden, or the file itself for a single source.
+        out: Folder for copies with the faces drawn or hidden, or the file itself for a single source. What
+            ends in a slash is a folder whatever its name.
         anonymize: How faces are hidden in the copies; None draws them.
         hold: Frames over which a face stays hidden in a video although it is missed.
         crops: Folder for aligned 112×112 crops of all faces.
@@ -44,7 +49,7 @@ class Outputs:
         ConfigError: Faces should be hidden, but no copies written.
     """
 
-    out: Path | None = None
+    out: str | Path | None = None
     anonymize: Method | None = None
     hold: int = 8
     crops: Path | None = None
@@ -99,7 +104,7 @@ def detect_sources(
         Photos first, then the frames of each video, in the order of `sources`.
 
     Raises:
-        ConfigError: `out` names a file, but there are several sources.
+        ConfigError: `out` names a file, but there are several sources, or it is one that cannot be written.
         ModelError: The network failed.
     """
     plan = _Plan(outputs or Outputs(), sources)
@@ -120,14 +125,8 @@ class _Plan:
 
     def __init__(self, outputs: Outputs, sources: Sequence[Source]) -> None:
         self.outputs = outputs
-        self.as_file = outputs.out is not None and outputs.out.suffix.lower() in (
-            *WRITABLE_SUFFIXES,
-            *WRITABLE_VIDEO_SUFFIXES,
-        )
-        if self.as_file and len(sources) > 1:
-            raise ConfigError(
-                f"{outputs.out} is one file, but there are {len(sources)} sources; give a folder"
-            )
+        self._out = None if outputs.out is None else Path(outputs.out)
+        self._as_file = outputs.out is not None and _names_a_file(outputs.out, sources)
         if outputs.widerface is not None and any(source.kind != "image" for source in sources):
             raise ConfigError("WIDER FACE text files are for photos; leave out the videos")
         self._stems = Counter(str(source.relative.with_suffix("")).casefold() for source in sources)
@@ -136,10 +135,10 @@ class _Plan:
 
     def copy_of(self, source: Source) -> Path | None:
         """Where the changed copy goes; never one of the sources."""
-        out = self.outputs.out
+        out = self._out
         if out is None:
             return None
-        return self._no_input(out if self.as_file else out / self._with_writable_suffix(source))
+        return self._no_input(out if self._as_file else out / self._with_writable_suffix(source))
 
     def crop_of(self, source: Source, number: int, frame: int | None) -> Path:
         """Where the crop of one face goes."""
@@ -167,14 +166,42 @@ class _Plan:
 
     @staticmethod
     def _with_writable_suffix(source: Source) -> Path:
-        suffix = source.relative.suffix.lower()
-        writable = WRITABLE_SUFFIXES if source.kind == "image" else WRITABLE_VIDEO_SUFFIXES
-        if suffix in writable:
+        if source.relative.suffix.lower() in _writable(source):
             return source.relative
         # appended, so that a.gif and a.jpg stay two files
         return source.relative.with_name(
             source.relative.name + (".jpg" if source.kind == "image" else ".mp4")
         )
+
+
+def _names_a_file(out: str | Path, sources: Sequence[Source]) -> bool:
+    """Whether the one copy of these sources is to have that name; otherwise it is the name of a folder.
+
+    Raises:
+        ConfigError: It is the name of a file, but of none that can be made of the sources.
+    """
+    suffix = Path(out).suffix.lower()
+    known = suffix in (*WRITABLE_SUFFIXES, *WRITABLE_VIDEO_SUFFIXES)
+    if str(out).endswith(("/", os.sep)) or Path(out).is_dir() or not sources:
+        return False
+    if known and len(sources) > 1:
+        raise ConfigError(f"{out} is one file, but there are {len(sources)} sources; give a folder")
+    (source, *others), writable = sources, _writable(sources[0])
+    # Folders have names with dots too, such as faces-v2.1; but who names one file, and something like a file
+    # for its copy, wants no folder of that name.
+    meant = source.named and not others and _LIKE_A_SUFFIX.fullmatch(suffix)
+    if (known or meant) and suffix not in writable:
+        what = "photos" if source.kind == "image" else "videos"
+        raise ConfigError(
+            f"{out}: {what} are not written with the suffix {suffix!r}; use one of {', '.join(writable)}, "
+            "or end the name with / for a folder"
+        )
+    return known
+
+
+def _writable(source: Source) -> tuple[str, ...]:
+    """Suffixes with which its copy can be written."""
+    return WRITABLE_SUFFIXES if source.kind == "image" else WRITABLE_VIDEO_SUFFIXES
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ffcore.errors import ConfigError, InputError, did_you_mean, one_line
+from ffcore.errors import ConfigError, InputError, one_line
 from ffcore.files import replacing
 
 WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp")
@@ -80,7 +80,7 @@ def encode_image(
     given, suffix = suffix, suffix.lower()
     if suffix not in WRITABLE_SUFFIXES:
         what = f"the suffix {given!r}" if suffix else "a name without suffix"
-        raise InputError(f"images are not written to {what}; {did_you_mean(suffix, WRITABLE_SUFFIXES)}")
+        raise InputError(f"images are not written to {what}; use one of {', '.join(WRITABLE_SUFFIXES)}")
     try:
         # OpenCV writes no profiles, and not every build of it AVIF
         if suffix == ".avif" or (profile is not None and suffix in _PILLOW):

@@ -33,6 +33,7 @@ class Source:
         camera: The number of the camera; None for a file.
         relative: Where a result belongs below an output folder, with the suffix of the source.
             No two sources of one search share it, whatever the case of their letters.
+        named: Whether the user named this very file or camera, rather than a folder or pattern around it.
     """
 
     kind: Kind
@@ -40,6 +41,7 @@ class Source:
     path: Path | None
     camera: int | None
     relative: Path
+    named: bool = False
 
 
 def find_sources(
@@ -124,9 +126,10 @@ def _expand(name: str, recursive: bool) -> Iterator[Source | InputError]:
     elif is_folder:
         yield from _folder(path, name, recursive)
     elif exists:
-        yield Source(kind_of(path) or "image", name, path, None, Path(path.name))
+        yield Source(kind_of(path) or "image", name, path, None, Path(path.name), named=True)
     elif name.isascii() and name.isdigit() and len(name) <= _CAMERA_DIGITS:
-        yield Source("camera", f"camera {int(name)}", None, int(name), Path(f"camera-{int(name)}"))
+        number = int(name)
+        yield Source("camera", f"camera {number}", None, number, Path(f"camera-{number}"), named=True)
     elif glob.has_magic(name) and "\0" not in name:  # glob passes one on to the system, which raises
         yield from _pattern(name, recursive)
     elif name.startswith(("http://", "https://", "rtsp://")):

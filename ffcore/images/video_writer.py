@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ffcore.errors import ConfigError, InputError, did_you_mean
+from ffcore.errors import ConfigError, InputError
 from ffcore.files import replacing
 from ffcore.images.video_encoders import AvEncoder, OpenCVEncoder
 
@@ -70,8 +70,10 @@ class VideoWriter:
         if min(size) < 1:
             raise ConfigError(f"a video of {size[0]} × {size[1]} pixels cannot be")
         if self.path.suffix.lower() not in WRITABLE_VIDEO_SUFFIXES:
-            hint = did_you_mean(self.path.suffix.lower(), WRITABLE_VIDEO_SUFFIXES)
-            raise InputError(f"{path}: videos are not written with the suffix {self.path.suffix!r}; {hint}")
+            raise InputError(
+                f"{path}: videos are not written with the suffix {self.path.suffix!r}; "
+                f"use one of {', '.join(WRITABLE_VIDEO_SUFFIXES)}"
+            )
         self.size = size
         self._written = 0
         self._open = True

@@ -123,6 +123,40 @@ def test_out_can_name_a_file_for_a_single_photo(photos: Path, weights: Path, tmp
     assert detect(photos, "--model", weights, "--out", target) == 2
 
 
+@pytest.mark.parametrize("name", ["new.gif", "x.txt", "a.xyz", "v.mp4", "a.jpgg"])
+def test_a_copy_of_one_photo_is_not_put_into_a_folder_that_looks_like_a_file(
+    name: str, photos: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / name
+    assert detect(photos / "astronaut.jpg", "--model", weights, "--quiet", "--out", out) == 2
+    assert capsys.readouterr().err == (
+        f"featherface: {out}: photos are not written with the suffix {out.suffix!r}; use one of .jpg, .jpeg, "
+        ".png, .webp, .avif, .tif, .tiff, .bmp, or end the name with / for a folder\n"
+    )
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["v.gif", "x.jpg"])
+def test_a_copy_of_one_video_is_not_put_into_a_folder_that_looks_like_a_file(
+    name: str, film: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert detect(film, "--model", weights, "--quiet", "--out", tmp_path / name) == 2
+    assert "videos are not written with the suffix" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["new.gif/", "faces.jpg/", "faces-v2.1", "2024.12", "there.txt", "plain"])
+def test_folders_for_copies_may_have_any_name(name: str, photos: Path, weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.txt").mkdir()
+    assert detect(photos / "astronaut.jpg", "--model", weights, "--out", f"{tmp_path}/{name}") == 0
+    assert (tmp_path / name / "astronaut.jpg").is_file()
+
+
+def test_a_folder_of_one_photo_is_copied_as_one_of_many(photos: Path, weights: Path, tmp_path: Path) -> None:
+    assert detect(photos / "älter", "--model", weights, "--out", tmp_path / "out.faces") == 0
+    assert (tmp_path / "out.faces" / "cat [1].jpg").is_file()
+
+
 def test_the_input_is_never_overwritten(
     photos: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
