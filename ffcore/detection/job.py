@@ -25,7 +25,7 @@ from ffcore.images.draw import draw_faces
 from ffcore.images.encode import WRITABLE_SUFFIXES, write_image
 from ffcore.images.profile import embedded_profile
 from ffcore.images.read_ahead import read_ahead
-from ffcore.images.sources import Source
+from ffcore.images.sources import Source, real_name
 from ffcore.images.video import VideoReader
 from ffcore.images.video_writer import WRITABLE_VIDEO_SUFFIXES, VideoWriter
 from ffcore.results import ImageFaces, widerface_path, write_widerface
@@ -153,7 +153,7 @@ class _Plan:
     def widerface_name(self, path: Path) -> str:
         """The name under which the WIDER FACE layout knows a photo; no two photos share a result file."""
         # the event is the folder of the photo, also where the user stands in that folder
-        whole = str(path.resolve())
+        whole = str(real_name(path))
         other = self._widerface.setdefault(widerface_path(whole), whole)
         if other != whole:
             raise InputError(f"its WIDER FACE file {widerface_path(whole)} would replace that of {other}")

@@ -60,15 +60,16 @@ def find_sources(
         recursive: Whether folders below a folder are searched too.
 
     Returns:
-        The sources in the order of `names`, each file once; and for every name that leads nowhere an
-        error that says what to do. The caller decides whether to go on without those.
+        The sources in the order of `names`, each once however its folder was reached; but links to one file,
+        as DVC and git-annex make them, are as many sources. And for every name that leads nowhere an error
+        that says what to do; the caller decides whether to go on without those.
     """
     found: dict[str, Source] = {}
     problems: list[InputError] = []
     for name in names:
         for each in _expand(str(name), recursive):
             if isinstance(each, Source):
-                identity = str(each.path.resolve()) if each.path else f"camera {each.camera}"
+                identity = os.path.normcase(real_name(each.path)) if each.path else f"camera {each.camera}"
                 found.setdefault(identity, each)
             else:
                 problems.append(each)
@@ -110,6 +111,15 @@ def kind_of(path: Path) -> Literal["image", "video"] | None:
     if suffix in VIDEO_SUFFIXES:
         return "video"
     return "image" if suffix in IMAGE_SUFFIXES or suffix in FOREIGN_PHOTO_SUFFIXES else None
+
+
+def real_name(path: Path) -> Path:
+    """The file's own name in its folder, which is followed through links and without ``..``.
+
+    A name that is itself a link keeps its name: links to one file are different photos to whoever named
+    them, while links between folders only are other ways to the same ones, and may lead in circles.
+    """
+    return path.parent.resolve() / path.name
 
 
 def _expand(name: str, recursive: bool) -> Iterator[Source | InputError]:
@@ -204,7 +214,7 @@ def _told_apart(sources: list[Source]) -> list[Source]:
         if len(group) == 1:
             continue
         places = [sources[i].relative for i in group]
-        whole = [_without_root((sources[i].path or sources[i].relative).resolve()) for i in group]
+        whole = [_without_root(real_name(sources[i].path or sources[i].relative)) for i in group]
         for depth in range(2, max(len(path.parts) for path in whole) + 1):
             places = [Path(*path.parts[-depth:]) for path in whole]
             keys = {_key(place) for place in places}

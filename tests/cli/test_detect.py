@@ -436,6 +436,24 @@ def test_two_photos_never_share_a_widerface_file(
     assert "would replace that of" in error
 
 
+def test_links_to_one_photo_have_records_copies_and_result_files_of_their_own(
+    photos: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    try:
+        for name in ("a.jpg", "b.jpg"):
+            (links / name).symlink_to(photos / "astronaut.jpg")
+    except OSError:
+        pytest.skip("links cannot be made here")
+    options = ("--out", tmp_path / "out", "--widerface", tmp_path / "text", "--jsonl", "--score", "1")
+    assert detect(links, "--model", weights, *options) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["image"] for record in records] == [str(links / name) for name in ("a.jpg", "b.jpg")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "b.jpg"]
+    assert sorted(path.name for path in (tmp_path / "text" / "links").iterdir()) == ["a.txt", "b.txt"]
+
+
 def test_a_place_for_one_file_does_not_hide_that_the_source_is_missing(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

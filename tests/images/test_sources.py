@@ -150,12 +150,28 @@ def test_a_name_that_leads_nowhere_is_reported_and_the_others_go_on(
     assert "\n" not in str(problems[0])
 
 
-def test_links_that_lead_in_circles_do_not_hang(tree: Path) -> None:
+def linked(path: str, target: Path) -> None:
     try:
-        Path("a/loop").symlink_to(tree / "a", target_is_directory=True)
+        Path(path).symlink_to(target, target_is_directory=target.is_dir())
     except OSError:
         pytest.skip("links cannot be made here")
+
+
+def test_links_that_lead_in_circles_do_not_hang(tree: Path) -> None:
+    linked("a/loop", tree / "a")
     assert len(find_sources(["a"])[0]) == 3
+    assert len(find_sources(["a/**/*.jpg"])[0]) == 1
+    assert len(find_sources(["a", "a/loop", "a/loop/*", "a/loop/x.jpg"])[0]) == 3
+
+
+def test_each_link_to_a_shared_file_is_a_source_of_its_own(tree: Path) -> None:
+    for name in ("data/one/1.jpg", "data/one/2.jpg", "data/two/1.jpg"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        linked(name, tree / "strange.dat")
+    sources, problems = find_sources(["data", "data/one/../one/2.jpg", str(tree / "data" / "two")])
+    assert relatives(sources) == ["one/1.jpg", "one/2.jpg", "two/1.jpg"]
+    assert problems == []
+    assert relatives(find_sources(["data/one", "data/two"])[0]) == ["one/1.jpg", "2.jpg", "two/1.jpg"]
 
 
 def test_every_result_stays_below_the_output_folder(tree: Path) -> None:
