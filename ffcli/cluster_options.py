@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 import typer
@@ -38,12 +38,12 @@ ImageColumn = Annotated[
 class RayOptions:
     """What the options of the ray engine say; see `ffcore.jobs.run.detect_on_cluster`."""
 
-    address: str | None
-    workers: int | None
-    gpus_per_actor: float
-    max_errors: int | None
-    shard_size: int
-    image_column: str | None
+    address: str | None = None
+    workers: int | None = None
+    gpus_per_actor: float = 0.0
+    max_errors: int | None = None
+    shard_size: int = 1000
+    image_column: str | None = None
 
 
 def refuse(given: Mapping[str, object]) -> None:
@@ -60,3 +60,17 @@ def refuse(given: Mapping[str, object]) -> None:
             raise ConfigError(
                 f"{name} does not go with --engine ray; leave it out, or make it from the table with convert"
             )
+
+
+def refuse_without_ray(options: RayOptions) -> None:
+    """Options of the ray engine that would have no effect here are an error.
+
+    Args:
+        options: As they were typed, or their defaults.
+
+    Raises:
+        ConfigError: One of them was typed.
+    """
+    for field in fields(options):
+        if getattr(options, field.name) != field.default:
+            raise ConfigError(f"--{field.name.replace('_', '-')} is for --engine ray")

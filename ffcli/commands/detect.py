@@ -18,6 +18,7 @@ from ffcli.cluster_options import (
     ShardSize,
     Workers,
     refuse,
+    refuse_without_ray,
 )
 from ffcli.exit_codes import INPUT
 from ffcli.options import AnonymizeMethod, AsJson, Device, Threads, parse_size
@@ -84,9 +85,9 @@ def detect(
     engine: Engine = "process",
     address: Address = None,
     workers: Workers = None,
-    gpus_per_actor: GpusPerActor = 0.0,
+    gpus_per_actor: GpusPerActor = RayOptions.gpus_per_actor,
     max_errors: MaxErrors = None,
-    shard_size: ShardSize = 1000,
+    shard_size: ShardSize = RayOptions.shard_size,
     image_column: ImageColumn = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table, only errors.")] = False,
 ) -> None:
@@ -109,6 +110,14 @@ def detect(
     if size is not None:
         settings["size"] = parse_size(size)
     names = [line for name in sources for line in (_stdin_names() if name == "-" else [name])]
+    ray = RayOptions(
+        address=address,
+        workers=workers,
+        gpus_per_actor=gpus_per_actor,
+        max_errors=max_errors,
+        shard_size=shard_size,
+        image_column=image_column,
+    )
     if engine == "ray":
         from ffcli.cluster import detect_with_ray
 
@@ -119,19 +128,13 @@ def detect(
             out=out,
             model=model,
             anonymize=anonymize,
-            options=RayOptions(
-                address=address,
-                workers=workers,
-                gpus_per_actor=gpus_per_actor,
-                max_errors=max_errors,
-                shard_size=shard_size,
-                image_column=image_column,
-            ),
+            options=ray,
             settings=settings,
             as_json=as_json,
             quiet=quiet,
         )
         return
+    refuse_without_ray(ray)
     from ffcli.messages import note_if_shipped
     from ffcli.render import Reporter
     from ffcli.results import printer

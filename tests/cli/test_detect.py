@@ -301,6 +301,12 @@ def test_a_model_that_is_not_there_is_told(
         (["--device", "abacus"], "abacus"),
         (["--anonymize", "mosaic"], "mosaic"),
         (["--frobnicate"], "--frobnicate"),
+        (["--workers", "3"], "--workers is for --engine ray"),
+        (["--address", "auto"], "--address is for --engine ray"),
+        (["--gpus-per-actor", "0.5"], "--gpus-per-actor is for --engine ray"),
+        (["--max-errors", "0"], "--max-errors is for --engine ray"),
+        (["--shard-size", "10"], "--shard-size is for --engine ray"),
+        (["--image-column", "jpg"], "--image-column is for --engine ray"),
     ],
 )
 def test_wrong_options_exit_with_2(
