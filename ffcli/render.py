@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ class ProgressLine:
                 self.problem(f"{event.name}: {event.reason.removeprefix(f'{event.name}: ')}")
             case Noticed():
                 if self._talk:
-                    self._say(f"{event.name}: {event.message}")
+                    self._say(f"{event.name}: {_with_options(event)}")
 
     def problem(self, message: str) -> None:
         """Names something that failed; the job goes on."""
@@ -119,6 +120,14 @@ class ProgressLine:
             self._stderr.print(Text(line))
         else:
             note_line(line)
+
+
+def _with_options(event: Noticed) -> str:
+    """The message with the settings in it spelled as options of the command."""
+    message = event.message
+    for name in event.settings:
+        message = re.sub(rf"\b{re.escape(name)}\b", f"--{name.replace('_', '-')}", message)
+    return message
 
 
 class Reporter(ProgressLine):

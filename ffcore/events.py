@@ -61,10 +61,13 @@ class Noticed(Event):
     Args:
         name: The item it is about.
         message: One line.
+        settings: Names of settings in the message, as the library has them. A caller whose users know them by
+            other names, such as options of a command, puts those in.
     """
 
     name: str
     message: str
+    settings: tuple[str, ...] = ()
 
 
 OnEvent = Callable[[Event], None]

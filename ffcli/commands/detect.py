@@ -140,8 +140,11 @@ def detect(
     from ffcli.results import printer
     from ffcore.detection import FaceDetector
     from ffcore.detection.job import Outputs, detect_sources
+    from ffcore.errors import ConfigError
     from ffcore.images import find_sources
 
+    if anonymize is not None and out is None:
+        raise ConfigError("--anonymize needs a place for the changed copies: give --out, a folder or a file")
     show = printer(as_json=as_json, jsonl=jsonl, csv=csv, coco=coco)
     outputs = Outputs(out=out, anonymize=anonymize, hold=hold, crops=crops, widerface=widerface)
     if not quiet:

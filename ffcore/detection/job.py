@@ -244,12 +244,14 @@ def _tell_size(found: Found, detector: FaceDetector, on_event: OnEvent) -> None:
     """Reports that the network saw less than there is, and what would show it more."""
     if found.seen is None:
         return
-    if detector.backend.input_size is not None:
-        hint = "tile"
-    else:
-        hint = "a larger size, or tile," if detector.options.size else "a larger max-side, or tile,"
+    hint = "tile" if detector.options.tile is None else "a smaller tile"
+    settings: tuple[str, ...] = ("tile",)
+    if detector.backend.input_size is None:  # otherwise the network takes no other
+        larger = "max_side" if detector.options.size is None else "size"
+        hint, settings = f"a larger {larger}, or {hint},", (larger, "tile")
     was, seen = f"{found.result.width}×{found.result.height}", "×".join(map(str, found.seen))
-    on_event(Noticed(found.source.name, f"{was} was searched at {seen}; {hint} looks closer"))
+    message = f"{was} was searched at {seen}; {hint} looks closer"
+    on_event(Noticed(found.source.name, message, settings))
 
 
 def _write(image: NDArray[np.uint8], found: Found, plan: _Plan) -> None:

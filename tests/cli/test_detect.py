@@ -170,7 +170,8 @@ def test_hiding_faces_needs_a_place_for_the_copies(
     photos: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert detect(photos, "--model", weights, "--anonymize", "blur") == 2
-    assert "needs a place for the changed copies" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "--anonymize needs a place for the changed copies: give --out, a folder or a file" in error
 
 
 @pytest.mark.parametrize("end", ["\n\n", "\r\n", "\0"])
@@ -469,10 +470,14 @@ def test_a_place_for_one_file_does_not_hide_that_the_source_is_missing(
 
 @pytest.mark.parametrize(
     ("options", "hint"),
-    [(("--max-side", "64"), "a larger max-side, or tile,"), (("--size", "64"), "a larger size, or tile,")],
+    [
+        (("--max-side", "64"), "a larger --max-side, or --tile,"),
+        (("--size", "64"), "a larger --size, or --tile,"),
+        (("--size", "64", "--tile", "640"), "a larger --size, or a smaller --tile,"),
+    ],
 )
 def test_shrinking_is_told_for_photos_and_once_a_video_with_what_helps(
-    options: tuple[str, str],
+    options: tuple[str, ...],
     hint: str,
     film: Path,
     photos: Path,

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import ffcore.detection.job
-from ffcore.detection import FaceDetector
+from ffcore.detection import DetectorOptions, FaceDetector
 from ffcore.detection.job import Outputs, detect_sources
-from ffcore.images.sources import Source
+from ffcore.errors import ConfigError
+from ffcore.events import Event, Noticed
+from ffcore.images.encode import write_image
+from ffcore.images.sources import Source, find_sources
 from ffcore.images.video import VideoReader
 from ffcore.images.video_writer import VideoWriter
 from tests.detection.toys import ToyBackend
@@ -31,3 +34,19 @@ def test_a_camera_keeps_its_recording_when_the_caller_stops_it(
     found.close()  # type: ignore[attr-defined]  # what an interruption outside the loop comes to
     with VideoReader(tmp_path / "out" / "camera-0.mp4") as video:
         assert len(list(video)) == 3
+
+
+def test_what_looks_closer_is_told_in_the_names_of_the_settings(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", np.zeros((64, 128, 3), np.uint8))
+    sources, _ = find_sources([tmp_path])
+    told: list[Event] = []
+    detector = FaceDetector(ToyBackend(), DetectorOptions(max_side=32))
+    list(detect_sources(detector, sources, on_event=told.append))
+    (noticed,) = [event for event in told if isinstance(event, Noticed)]
+    assert noticed.message == "128×64 was searched at 32×16; a larger max_side, or tile, looks closer"
+    assert noticed.settings == ("max_side", "tile")
+
+
+def test_hiding_faces_without_a_place_for_the_copies_is_refused() -> None:
+    with pytest.raises(ConfigError, match="anonymize needs a place for the changed copies: give out"):
+        Outputs(anonymize="blur")
