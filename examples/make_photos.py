@@ -10,7 +10,7 @@ each picture are in ``examples/photos/CREDITS.md``.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import matplotlib.cbook
@@ -67,7 +67,9 @@ def group() -> Image.Image:
 
 def main() -> None:
     """Write all photos."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "photos"
+    parser = argparse.ArgumentParser(description="Make the example photos from pictures of other packages.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "photos")
+    folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in (
         ("astronaut.jpg", astronaut),

@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from ffcore import FaceDetector, Faces, anonymize, hold_faces
+from ffcore import FaceDetector, Faces, FeatherFaceError, anonymize, hold_faces
 from ffcore.images import VideoReader, VideoWriter
 
 
@@ -61,4 +62,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FeatherFaceError as error:  # no such file, no camera: its message is one line that says so
+        sys.exit(str(error))

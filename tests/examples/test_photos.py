@@ -28,6 +28,15 @@ def test_all_photos_together_stay_small() -> None:
     assert sum(path.stat().st_size for path in PHOTOS) < 700_000
 
 
+def test_asking_the_script_for_help_writes_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("skimage")
+    pytest.importorskip("matplotlib")
+    command = [sys.executable, EXAMPLES / "make_photos.py", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "usage: make_photos.py" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_script_makes_the_same_photos_again(tmp_path: Path) -> None:
     pytest.importorskip("skimage")
     pytest.importorskip("matplotlib")

@@ -113,6 +113,15 @@ def test_distilling_a_student_of_ones_own_leaves_weights(tmp_path: Path) -> None
     assert read_checkpoint(tmp_path / "best.safetensors").config.out_channel == 16
 
 
+@pytest.mark.parametrize("source", ["missing.mp4", "99"])
+def test_a_film_or_camera_that_is_not_there_is_told_in_one_line(source: str, tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run("watch_a_camera.py", source, "--out", tmp_path / "hidden.mp4")
+    assert source in caught.value.stderr.splitlines()[-1]
+    assert "Traceback" not in caught.value.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_film_is_watched_and_its_faces_hidden(tmp_path: Path) -> None:
     photo = read_image(PHOTOS / "astronaut.jpg")
     with VideoWriter(tmp_path / "film.mp4", fps=5, size=(512, 512)) as film:
