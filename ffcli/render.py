@@ -32,6 +32,9 @@ PRECISIONS = (0.90, 0.95, 0.99)
 FACES_SHOWN = 40
 """Rows of the summary; a folder of a thousand photos is no table any more."""
 
+NAMES_NEED = 16
+"""Columns that the names of sources get before others are left out."""
+
 
 def console_for(stream_name: str) -> Console:
     """A console on stdout or stderr, wide enough for one line a row where nobody reads columns."""
@@ -171,33 +174,53 @@ class Reporter(ProgressLine):
         on_stdout = not self._results_on_stdout
         console = console_for("stdout") if on_stdout else self._stderr
         if console.is_terminal:
-            console.print(self._drawn(rows))
+            console.print(self._drawn(rows, console.width))
         elif on_stdout:
             for row in rows:
                 sys.stdout.write(f"{row.name}\t{row.size}\t{row.faces}\n")
 
-    def _drawn(self, rows: Sequence[_Row]) -> Table:
-        videos = any(row.frames for row in rows)
+    def _drawn(self, rows: Sequence[_Row], width: int) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
         table.add_column("source", overflow="fold")
-        table.add_column("size", justify="right")
-        if videos:
-            table.add_column("frames", justify="right")
-        table.add_column("faces", justify="right")
-        table.add_column("best score", justify="right")
-        if any(row.note for row in rows):
-            table.add_column("note", style="dim")
-        for row in rows[:FACES_SHOWN]:
-            cells: list[str | Text] = [Text(row.name), row.size]
-            if videos:
-                cells.append(str(row.frames) if row.frames else "")
-            cells += [str(row.faces), f"{row.best:.2f}" if row.faces else "", row.note]
-            table.add_row(*cells[: len(table.columns)])
+        columns = _columns_that_fit(rows[:FACES_SHOWN], width)
+        for title in columns:
+            note = title == "note"
+            table.add_column(
+                title, justify="left" if note else "right", style="dim" if note else "", no_wrap=True
+            )
+        for number, row in enumerate(rows[:FACES_SHOWN]):
+            table.add_row(Text(row.name), *(cells[number] for cells in columns.values()))
         total = f"{_count(sum(row.faces for row in rows), 'face')} in {_count(len(rows), 'source')}"
         more = f", {len(rows) - FACES_SHOWN} more sources not listed" if len(rows) > FACES_SHOWN else ""
         failures = f", {len(self.failed)} failed" if self.failed else ""
         table.caption = total + more + failures
         return table
+
+
+def _columns_that_fit(rows: Sequence[_Row], width: int) -> dict[str, list[str]]:
+    """The columns beside the names, title to cells, with no number cut and room for the names.
+
+    On a narrow terminal a title takes two lines; then the note is left out, which was a line of its own
+    while the job ran; then the size.
+    """
+    columns = {"size": [row.size for row in rows]}
+    if any(row.frames for row in rows):
+        columns["frames"] = [str(row.frames or "") for row in rows]
+    columns["faces"] = [str(row.faces) for row in rows]
+    best = [f"{row.best:.2f}" if row.faces else "" for row in rows]
+    notes = {"note": [row.note for row in rows]} if any(row.note for row in rows) else {}
+    wide = {**columns, "best score": best, **notes}
+    narrow = {**columns, "best\nscore": best}
+    choices = [wide, {**narrow, **notes}, narrow]
+    names = min(max((len(row.name) for row in rows), default=0), NAMES_NEED)
+    for choice in choices:
+        if names + sum(2 + _widest(title, cells) for title, cells in choice.items()) <= width:
+            return choice
+    return {title: cells for title, cells in narrow.items() if title != "size"}
+
+
+def _widest(title: str, cells: Sequence[str]) -> int:
+    return max(map(len, [*title.splitlines(), *cells]))
 
 
 def print_profiles(profiles: Sequence[Profile]) -> None:

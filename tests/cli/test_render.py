@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,11 @@ from tests.cli.test_detect import ROOT
 pty = pytest.importorskip("pty", reason="this system has no pseudo terminals")
 
 
-def on_a_terminal(*arguments: object, stdout: bool) -> tuple[str, str]:
+def on_a_terminal(*arguments: object, stdout: bool, columns: int = 60) -> tuple[str, str]:
     """Runs the program with stderr, and stdout if wanted, on a terminal; what came there, and in the pipe."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "ffcli", *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm-256color"}
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=theirs if stdout else subprocess.PIPE, stderr=theirs
     ) as process:
@@ -45,6 +46,19 @@ def test_no_bar_is_drawn_through_results_on_the_same_terminal(photos: Path, weig
     shown, _ = on_a_terminal("detect", photos, "--model", weights, "--score", "1", "--jsonl", stdout=True)
     assert shown.count('"faces": []') == 2
     assert "━" not in shown
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_the_summary_leaves_out_columns_rather_than_cutting_numbers(
+    columns: int, photos: Path, weights: Path
+) -> None:
+    options = ("--model", weights, "--score", "0", "--max-faces", "1", "--max-side", "64")
+    shown, _ = on_a_terminal("detect", photos, *options, stdout=True, columns=columns)
+    summary = shown[shown.rindex("source ") :]
+    assert "…" not in summary
+    assert "512×512" in summary
+    assert ("note" in summary) == (columns > 40)
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()) for line in summary.splitlines()) <= columns
 
 
 def test_numbers_are_never_cut_on_a_narrow_terminal() -> None:
