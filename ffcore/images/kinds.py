@@ -16,8 +16,8 @@ RAW_SUFFIXES = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf"
 """Suffixes, in lower case, of what a camera's sensor saw. No reader here develops it."""
 
 FOREIGN_PHOTO_SUFFIXES = frozenset({".heic", ".heif"}) | RAW_SUFFIXES
-"""Suffixes, in lower case, of photos that people have and that cannot be read, HEIC unless Pillow has a
-plugin for it. Not among the images, of which data sets are made; but whoever names a folder with such
+"""Suffixes, in lower case, of photos that people have and that cannot be read, HEIC unless pillow-heif is
+installed. Not among the images, of which data sets are made; but whoever names a folder with such
 photos must hear of them."""
 
 VIDEO_SUFFIXES = frozenset({
@@ -37,7 +37,7 @@ _ADVICE = {
     "a gzip archive": "unpack it first",
     "an xz archive": "unpack it first",
     "a NumPy array": "load it with numpy.load and pass the array",
-    "a HEIC photo": "convert it to JPEG first",
+    "a HEIC photo": "pip install pillow-heif, or convert it to JPEG first",
     "a raw photo": "convert it to JPEG first",
     "a Matroska or WebM video": "name it with the suffix .mkv or .webm",
     "a Flash video": "name it with the suffix .flv",

@@ -207,7 +207,7 @@ def broken_files(folder: Path) -> dict[str, str]:
         "page.jpg": (b"<!DOCTYPE html><html></html>", "HTML"),
         "notes.webp": (b"not an image at all\n", "text"),
         "bomb.png": (bomb.getvalue(), "megapixel"),
-        "IMG_1.HEIC": (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "HEIC photo; convert it to JPEG"),
+        "IMG_1.HEIC": (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "IMG_1.HEIC"),
         "DSC_1.dng": (b"II*\x00\x08\x00\x00\x00", "raw photo; convert it to JPEG"),
         "noise.jpg": (np.random.default_rng(0).bytes(500), "image"),
     }

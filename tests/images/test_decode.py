@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
 from pathlib import Path
 
@@ -289,7 +290,6 @@ def zip_file() -> bytes:
         (b"\x08\x08\x12\x07pytorch\x1a\x052.0.0:\x80\x01", "ONNX"),
         (zip_file(), "zip archive"),
         (b"%PDF-1.7 ...", "PDF"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "HEIC"),
         (b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom", "raw photo; convert"),
         (b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2", "MP4 video"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "Git LFS"),
@@ -305,6 +305,34 @@ def test_a_file_that_is_no_image_says_what_it_looks_like(tmp_path: Path, data: b
         read_image(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+FAINT_HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"  # its first bytes alone
+
+
+def test_a_heic_photo_needs_a_package_and_its_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match="HEIC photo; pip install pillow-heif, or convert it to JPEG"):
+        read_image(FAINT_HEIC)
+
+
+def test_heic_photos_are_read_upright_and_leave_pillow_as_it_was() -> None:
+    heif = pytest.importorskip("pillow_heif")
+    pixels = smooth()
+    tag = Image.Exif()
+    tag[0x0112] = 6  # to be turned by a quarter, as phones write it
+    file = io.BytesIO()
+    heif.from_pillow(Image.fromarray(pixels[..., ::-1].copy())).save(file, quality=100, exif=tag.tobytes())
+    turned = cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE)
+    seen = read_image(file.getvalue())
+    assert seen.shape == turned.shape
+    assert np.abs(seen.astype(int) - turned).mean() < 3
+    assert "HEIF" not in Image.OPEN
+    with pytest.raises(ImageError, match="more than the limit"):
+        read_image(file.getvalue(), max_pixels=100)
+    for damaged in (FAINT_HEIC, file.getvalue()[:-200]):
+        with pytest.raises(ImageError, match="truncated or damaged"):
+            read_image(damaged)
 
 
 @pytest.mark.parametrize(
