@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from ffcore.models.pruning import Pruned
 
 
-def print_export(done: Exported) -> None:
-    """The file, and everything that was measured of it."""
+def print_export(done: Exported, *, inside: bool = True) -> None:
+    """The file, and everything that was measured of it.
+
+    Args:
+        done: What was written.
+        inside: Whether the thresholds in an end-to-end graph are those that count.
+    """
     console = console_for("stdout")
     console.print(Text(f"{done.path}: {done.network} as {done.format}, {done.size / 1e6:.2f} MB"))
     if done.pruned is not None:
@@ -40,11 +45,18 @@ def print_export(done: Exported) -> None:
         console.print(
             Text(f"end to end: {faces:,} faces as the library finds them, {unmatched} by only one of the two")
         )
+    if inside and (fixed := done.end_to_end) is not None:
+        console.print(
+            Text(
+                f"inside: score above {fixed.score:g}, NMS above an IoU of {fixed.nms:g}, at most "
+                f"{fixed.max_faces:,} faces"
+            )
+        )
 
 
 def print_page(done: WebPage) -> None:
     """The network in a web page, and what a visit transfers."""
-    print_export(done.model)
+    print_export(done.model, inside=False)  # its slider decides
     size = f"{done.first_visit / 1e6:.2f} MB"
     console = console_for("stdout")
     console.print(Text(f"{done.folder}: a page for any static host; a first visit transfers {size}"))

@@ -59,7 +59,10 @@ def export(
     score: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Score threshold inside an --end-to-end graph, or where a page starts."
+            min=0,
+            max=1,
+            help="Score threshold inside an --end-to-end graph, or where a page starts. "
+            "Default: the model's, or 0.5.",
         ),
     ] = None,
     nms: Annotated[float | None, typer.Option(min=0, max=1, help="IoU of its NMS.")] = None,
@@ -117,11 +120,10 @@ def export(
     require("torch", "export")
     from ffcli.export_table import print_export, print_page
     from ffcli.render import ProgressLine
-    from ffcore.detection.options import DetectorOptions
     from ffcore.errors import ConfigError
     from ffcore.export.job import Exported
     from ffcore.export.job import export as export_network
-    from ffcore.export.options import ExportOptions
+    from ffcore.export.options import EndToEndOptions, ExportOptions
     from ffcore.export.package import export_package
     from ffcore.export.web.page import write_page
 
@@ -136,7 +138,7 @@ def export(
         format=None if format == "web" else format,  # a page is no format of a file
         size=None if static is None else parse_size(static),
         layout=layout,
-        end_to_end=DetectorOptions(**given) if end_to_end else None,
+        end_to_end=EndToEndOptions(**given) if end_to_end else None,
         deform=deform,
         precision=_precision(
             fp16=fp16,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffcore.detection.backend import Backend, RawOutputs
+from ffcore.detection.facts import DetectorFacts
 from ffcore.detection.loading import Library, load_backend
 from ffcore.detection.options import DetectorOptions
 from ffcore.detection.postprocess import postprocess
@@ -110,7 +111,7 @@ class FaceDetector:
 
     def __init__(self, backend: Backend, options: DetectorOptions | None = None) -> None:
         self.backend = backend
-        self.options = options or _recommended(backend, {})
+        self.options = options or recommended_options(backend.facts, {})
         self._source = ""
         fixed, wanted = backend.input_size, self.options.input_size
         if fixed is not None and wanted is not None and fixed != wanted:
@@ -148,7 +149,7 @@ class FaceDetector:
         """
         DetectorOptions(**settings)  # before the file is loaded, so that a slip costs no time
         loaded = load_backend(source, backend=backend, device=device, threads=threads)
-        detector = cls(loaded, _recommended(loaded, settings))
+        detector = cls(loaded, recommended_options(loaded.facts, settings))
         detector._source = str(source)
         return detector
 
@@ -369,10 +370,17 @@ def _without_pieces(close: Faces, large: Faces) -> Faces:
     return close[~(inside & smaller & ~doubtful).any(axis=1)]
 
 
-def _recommended(backend: Backend, settings: DetectorSettings) -> DetectorOptions:
-    """Options in which thresholds that were not given are those that the network's file recommends."""
+def recommended_options(facts: DetectorFacts, settings: DetectorSettings) -> DetectorOptions:
+    """Options in which thresholds that were not given are those that the network's file recommends.
+
+    Args:
+        facts: What the file says.
+        settings: What was given.
+
+    Raises:
+        ConfigError: A setting is impossible.
+    """
     filled: DetectorSettings = {**settings}
-    facts = backend.facts
     if "score" not in filled and facts.score_threshold is not None:
         filled["score"] = facts.score_threshold
     if "nms" not in filled and facts.nms_threshold is not None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from ffcore.detection.facts import PREFIX
+from ffcore.detection.facts import PREFIX, DetectorFacts
 from ffcore.detection.loading import tensors_file
 from ffcore.detection.options import DetectorOptions
-from ffcore.errors import ConfigError, ExportError
+from ffcore.errors import CheckpointError, ConfigError, ExportError
 from ffcore.events import OnEvent, ignore
 from ffcore.export.deform_conv import grid_sample_deform_conv2d, onnx_deform_conv2d
 from ffcore.export.end_to_end import add_pre_and_postprocessing
@@ -61,6 +61,7 @@ class Exported:
         differences: Case by case, of the float32 graph; empty for files of tensors, which are equal to the
             source bit for bit.
         tolerance: What was allowed.
+        end_to_end: For end-to-end graphs, the thresholds that are fixed in it.
         faces: For end-to-end graphs, image by image.
         half: For float16, how the faces on photos compare with those of float32.
         quantised: For int8, what it lost and gained.
@@ -74,6 +75,7 @@ class Exported:
     differences: tuple[Difference, ...]
     tolerance: Tolerance
     faces: tuple[FaceDifference, ...] = ()
+    end_to_end: DetectorOptions | None = None
     half: FaceAgreement | None = None
     quantised: Quantised | None = None
     pruned: Pruned | None = None
@@ -97,6 +99,10 @@ class Exported:
                 }
                 for found in self.differences
             ],
+            "end_to_end": self.end_to_end
+            and {
+                name: getattr(self.end_to_end, name) for name in ("score", "nms", "candidates", "max_faces")
+            },
             "faces": [
                 {
                     "height": found.case.height,
@@ -148,6 +154,7 @@ def export(
     facts = {key: value for key, value in checkpoint.facts.items() if key != "version"}
     if kind in TENSOR_FORMATS:
         return _export_tensors(checkpoint, path, kind, options=options, facts=facts)
+    inside = _thresholds(checkpoint, weights, options)
     network = checkpoint.network()
     compared = tuple(compared_on if compared_on is not None else cases(options.size))
     half: FaceAgreement | None = None
@@ -162,12 +169,33 @@ def export(
             quantised = quantise(
                 part, options=options.precision, size=options.size, name=str(path), on_event=on_event
             )
-        if options.end_to_end is not None:
-            faces = _add_steps(part, options.end_to_end, compared=compared, name=str(path))
+        if inside is not None:
+            faces = _add_steps(part, inside, compared=compared, name=str(path))
         written = part.stat().st_size
     return Exported(
-        path, kind, checkpoint.name, written, differences, EXACT, faces, half=half, quantised=quantised
+        path,
+        kind,
+        checkpoint.name,
+        written,
+        differences,
+        EXACT,
+        faces,
+        end_to_end=inside,
+        half=half,
+        quantised=quantised,
     )
+
+
+def _thresholds(checkpoint: Checkpoint, weights: Path, options: ExportOptions) -> DetectorOptions | None:
+    """What an end-to-end graph is to hold: what was asked for, else what the weights recommend."""
+    if options.end_to_end is None:
+        return None
+    known = {f"{PREFIX}{key}": value for key, value in checkpoint.facts.items()}
+    try:
+        facts = DetectorFacts.from_metadata(known)
+    except ConfigError as error:
+        raise CheckpointError(weights, str(error)) from None
+    return options.end_to_end.filled(facts)
 
 
 def _export_tensors(

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from ffcore.config.settings import check_choices
+from ffcore.detection.detector import DetectorSettings, recommended_options
+from ffcore.detection.facts import DetectorFacts
 from ffcore.detection.options import DetectorOptions
 from ffcore.errors import ConfigError, did_you_mean
 from ffcore.models.weights import Layout
@@ -95,6 +97,41 @@ class Int8Options:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EndToEndOptions:
+    """A graph from the photo to its faces, and what is fixed in it.
+
+    Args:
+        score: Faces must score more than this, 0..1; None takes what the source recommends, or the
+            default of `DetectorOptions` where it recommends nothing.
+        nms: Boxes that overlap a better one by more than this IoU are dropped, 0..1; None likewise.
+        max_faces: At most so many faces come out.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    score: float | None = None
+    nms: float | None = None
+    max_faces: int = DetectorOptions.max_faces
+
+    def __post_init__(self) -> None:
+        self.filled(DetectorFacts())
+
+    def filled(self, facts: DetectorFacts) -> DetectorOptions:
+        """Every threshold, those that were not given as the source recommends them.
+
+        Args:
+            facts: What the source says.
+        """
+        settings: DetectorSettings = {"max_faces": self.max_faces}
+        if self.score is not None:
+            settings["score"] = self.score
+        if self.nms is not None:
+            settings["nms"] = self.nms
+        return recommended_options(facts, settings)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportOptions:
     """Settings of `ffcore.export.job.export`.
 
@@ -108,7 +145,7 @@ class ExportOptions:
     """Height and width to fix together with a batch of 1 (onnx, pt2); None leaves all three open."""
     layout: Layout = "featherface"
     """How tensors are named (pth)."""
-    end_to_end: DetectorOptions | None = None
+    end_to_end: EndToEndOptions | None = None
     """Puts preprocessing, decoding and NMS with these thresholds into the graph (onnx); see
     `ffcore.export.end_to_end`."""
     deform: Deform = "native"

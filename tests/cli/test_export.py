@@ -49,13 +49,29 @@ def test_an_end_to_end_graph_is_written_and_compared(
     out = tmp_path / "whole.onnx"
     arguments = ["export", "-m", str(weights), "-o", str(out), "--static", "64x96", "--end-to-end"]
     assert run([*arguments, "--score", "0.4", "--max-faces", "20"]) == 0
-    assert "faces as the library finds them" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "faces as the library finds them" in printed
+    last = printed.splitlines()[-1]
+    assert last == "inside: score above 0.4, NMS above an IoU of 0.4, at most 20 faces"
     session = onnxruntime.InferenceSession(out)
     assert session.get_inputs()[0].shape == [64, 96, 3]
     known = session.get_modelmeta().custom_metadata_map
     assert known["featherface.score_threshold"] == "0.4"
     assert known["featherface.max_faces"] == "20"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_end_to_end_graph_of_the_shipped_weights_holds_the_threshold_of_detect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "faces.onnx"
+    arguments = ["export", "-m", "v2", "-o", str(out), "--static", "64x96", "--end-to-end", "--json"]
+    assert run(arguments) == 0
+    options = FaceDetector.load("v2", device="cpu").options
+    told = json.loads(capsys.readouterr().out)["end_to_end"]
+    assert told == {"score": options.score, "nms": options.nms, "candidates": 5000, "max_faces": 750}
+    known = onnxruntime.InferenceSession(out).get_modelmeta().custom_metadata_map
+    assert known["featherface.score_threshold"] == str(options.score)
 
 
 def test_tensors_are_written_under_published_names(

@@ -22,7 +22,7 @@ from ffcore.detection.backend import RawOutputs
 from ffcore.detection.facts import DetectorFacts
 from ffcore.detection.loading import load_backend, tensors_file
 from ffcore.export.job import export
-from ffcore.export.options import ExportOptions, HalfOptions, Int8Options
+from ffcore.export.options import EndToEndOptions, ExportOptions, HalfOptions, Int8Options
 from ffcore.export.package import export_package
 from ffcore.export.parity import Case, Runner
 from ffcore.export.torch_programs import program_runner, torchscript_runner
@@ -100,7 +100,10 @@ KINDS = {
     "onnx of a fixed size": Kind("net.onnx", lambda _: ExportOptions(size=SIZE), size=SIZE),
     "onnx with GridSample": Kind("net.onnx", lambda _: ExportOptions(deform="gridsample")),
     "onnx from end to end": Kind(
-        "net.onnx", lambda options: ExportOptions(end_to_end=options), opened_by_the_runtime, alone=True
+        "net.onnx",
+        lambda options: ExportOptions(end_to_end=EndToEndOptions(score=options.score)),
+        opened_by_the_runtime,
+        alone=True,
     ),
     "onnx in float16": Kind(
         "net.onnx", lambda _: ExportOptions(precision=HalfOptions(photos=PHOTOS)), overlap=0.95

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from ffcore._version import __version__
-from ffcore.detection.options import DetectorOptions
 from ffcore.errors import CheckpointError, ConfigError
 from ffcore.export.job import export
-from ffcore.export.options import ExportOptions, Format, HalfOptions
+from ffcore.export.options import EndToEndOptions, ExportOptions, Format, HalfOptions
 from ffcore.export.parity import EXACT, Case, ParityError
 from ffcore.export.torch_programs import FACTS_FILE
 from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
@@ -52,6 +51,38 @@ def test_a_program_is_compared_with_torch_and_carries_the_facts(
     assert known["featherface.score_threshold"] == "0.42"
     assert known["featherface.network"] == "v2"
     assert known["featherface.version"] == __version__
+
+
+@pytest.mark.parametrize(
+    ("facts", "given", "inside"),
+    [
+        ({"score_threshold": "0.42", "nms_threshold": "0.3"}, EndToEndOptions(), (0.42, 0.3)),
+        ({"score_threshold": "0.42"}, EndToEndOptions(score=0.6, nms=0.35), (0.6, 0.35)),
+        ({}, EndToEndOptions(), (0.5, 0.4)),  # nothing is recommended
+    ],
+)
+def test_an_end_to_end_graph_holds_the_recommended_thresholds_unless_others_are_given(
+    facts: dict[str, str], given: EndToEndOptions, inside: tuple[float, float], tmp_path: Path
+) -> None:
+    source, path = tmp_path / "source.safetensors", tmp_path / "whole.onnx"
+    save_network(random_network(VARIANTS["v2"]), source, facts=facts)
+    options = ExportOptions(end_to_end=given, size=(64, 64))
+    done = export(source, path, options=options, compared_on=[Case(1, 64, 64)])
+    assert done.end_to_end is not None
+    assert (done.end_to_end.score, done.end_to_end.nms) == inside
+    assert {found.score for found in done.faces} == {inside[0], 0.0}
+    told = done.to_dict()["end_to_end"]
+    assert told == {"score": inside[0], "nms": inside[1], "candidates": 5000, "max_faces": 750}
+    known = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    stated = (known["featherface.score_threshold"], known["featherface.nms_threshold"])
+    assert stated == tuple(map(str, inside))
+
+
+def test_a_recommendation_that_cannot_be_read_is_the_fault_of_the_source(tmp_path: Path) -> None:
+    source = tmp_path / "source.safetensors"
+    save_network(random_network(VARIANTS["v2"]), source, facts={"score_threshold": "high"})
+    with pytest.raises(CheckpointError, match="score_threshold"):
+        export(source, tmp_path / "whole.onnx", options=ExportOptions(end_to_end=EndToEndOptions()))
 
 
 @pytest.mark.parametrize(
@@ -108,14 +139,14 @@ def test_a_failed_export_leaves_the_older_file(
         ("net.pth", {"size": (64, 64)}, "take every size"),
         ("net.onnx", {"layout": "published"}, "published layout"),
         ("net.onnx", {"format": "safetensors"}, "name the file"),
-        ("net.ts", {"end_to_end": DetectorOptions()}, "no end-to-end graph"),
+        ("net.ts", {"end_to_end": EndToEndOptions()}, "no end-to-end graph"),
         ("net.ts", {"deform": "gridsample"}, "no DeformConv"),
         ("net.onnx", {"deform": "grid"}, "deform = 'grid' is unknown"),
         ("net.pt2", {"precision": HalfOptions(photos=Path())}, "are float32"),
         ("net.onnx", {"prune": 0.5}, "must be trained first"),
         (
             "net.onnx",
-            {"precision": HalfOptions(photos=Path(), half_io=True), "end_to_end": DetectorOptions()},
+            {"precision": HalfOptions(photos=Path(), half_io=True), "end_to_end": EndToEndOptions()},
             "do not go with it",
         ),
     ],
@@ -139,6 +170,11 @@ def test_a_pruned_file_says_so_and_claims_no_accuracy(tmp_path: Path) -> None:
     assert small.facts["licence"] == "CC0"
     assert "not trained since" in small.facts["pruned"]
     assert not [key for key in small.facts if key.startswith("ap.")]
+
+
+def test_impossible_thresholds_are_refused_before_anything_is_read() -> None:
+    with pytest.raises(ConfigError, match=r"score = 1.5"):
+        EndToEndOptions(score=1.5)
 
 
 def test_the_source_is_never_replaced(weights: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ffcore.detection.loading import tensors_file
 from ffcore.detection.options import DetectorOptions
 from ffcore.errors import CheckpointError, ConfigError
 from ffcore.export.job import Exported, export
-from ffcore.export.options import ExportOptions
+from ffcore.export.options import EndToEndOptions, ExportOptions
 from ffcore.export.parity import Case
 from ffcore.export.web.npm import NpmPackage
 from ffcore.export.web.runtime import ONNXRUNTIME_WEB, PackedBuild, read_runtime
@@ -102,10 +102,13 @@ def write_page(
     checkpoint = read_checkpoint(tensors_file(source))
     options = _options(checkpoint, score=score, nms=nms, max_faces=max_faces)
     builds = read_runtime(runtime, package=package)
+    inside = EndToEndOptions(
+        score=min(LOWEST_SCORE, options.score), nms=options.nms, max_faces=options.max_faces
+    )
     model = export(
         source,
         folder / MODEL,
-        options=ExportOptions(end_to_end=replace(options, score=min(LOWEST_SCORE, options.score))),
+        options=ExportOptions(end_to_end=inside),
         compared_on=compared_on,
     )
     settings = page_settings(
