@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffcore.detection.backend import AroundNetwork, RawOutputs
-from ffcore.detection.facts import DetectorFacts
+from ffcore.detection.facts import PREFIX, DetectorFacts
 from ffcore.detection.graph_session import GraphSession
 from ffcore.errors import CheckpointError, ConfigError, ModelError, one_line
 from ffcore.geometry.anchors import anchor_count
@@ -61,6 +61,12 @@ class GraphBackend:
             self._facts = DetectorFacts.from_metadata(session.metadata)
         except ConfigError as error:
             raise CheckpointError(path, str(error)) from None
+        if session.metadata.get(f"{PREFIX}end_to_end") == "true":
+            raise CheckpointError(
+                path,
+                "is an end-to-end export; detect wants one without --end-to-end. This one runs in "
+                "onnxruntime as in docs/export.md, and benchmark takes it as --onnx",
+            )
         self._layout = _layout(session, self._path)
         self._probe()
 

@@ -99,6 +99,11 @@ def _read_pickle(path: Path, *, is_archive: bool) -> tuple[dict[str, Tensor], di
     except Exception as error:  # whatever a damaged archive makes torch raise, and it is many things
         if is_archive and not _has_directory(path):
             raise CheckpointError(path, "is truncated; get the file again") from error
+        if is_archive and (program := _program_in(path)):
+            raise CheckpointError(
+                path,
+                f"is {program}, not a file of weights; .pth and .safetensors are read, by detect .onnx too",
+            ) from error
         raise CheckpointError(path, f"cannot be read as a checkpoint ({one_line(error)})") from error
     if not isinstance(content, Mapping):
         raise CheckpointError(path, f"holds a {type(content).__name__}, not the weights of a network")
@@ -120,6 +125,19 @@ def _has_directory(path: Path) -> bool:
         return zipfile.is_zipfile(path)
     except (zipfile.BadZipFile, OSError):  # it has one that makes no sense
         return False
+
+
+def _program_in(path: Path) -> str:
+    """Which kind of program of torch an archive is, for people; "" for none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = {name.rpartition("/")[2] for name in archive.namelist()}
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):  # its list of files is damaged
+        return ""
+    if "constants.pkl" in inside:  # by which torch itself knows it
+        return "a TorchScript file"
+    # the second name is that of older versions of torch
+    return "a torch.export program" if inside & {"archive_format", "serialized_exported_program.json"} else ""
 
 
 def _clean(content: Mapping[Any, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ffcore import read_image
 from ffcore.detection import FaceDetector
 from ffcore.detection.options import DetectorOptions
 from ffcore.detection.torch_backend import TorchBackend
-from ffcore.errors import ExportError
+from ffcore.errors import CheckpointError, ExportError
 from ffcore.export.end_to_end import add_pre_and_postprocessing
 from ffcore.export.end_to_end_parity import count_unmatched, require_same_faces
 from ffcore.export.onnx_graph import export_onnx
@@ -72,6 +72,16 @@ def test_a_graph_with_other_thresholds_than_promised_is_refused(
     with pytest.raises(ExportError, match="by only one of graph and library"):
         require_same_faces(network[1], whole, options=replace(OPTIONS, nms=0.1), cases=cases, name="x")
     assert list(tmp_path.iterdir()) == [whole]
+
+
+def test_a_detector_of_ours_says_what_an_end_to_end_graph_is_and_what_runs_it(
+    network: tuple[FeatherFace, Path], tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole.onnx"
+    add_pre_and_postprocessing(network[1], whole, options=OPTIONS)
+    with pytest.raises(CheckpointError, match=r"is an end-to-end export; .* runs in onnxruntime") as caught:
+        FaceDetector.load(whole, device="cpu")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_face_that_only_one_of_two_has_is_counted() -> None:

@@ -261,6 +261,19 @@ def test_a_file_that_is_no_checkpoint_is_called_what_it_is(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # TorchScript is on its way out
+def test_a_program_of_torch_is_called_what_it_is_and_the_kinds_that_are_read_are_named(
+    tmp_path: Path,
+) -> None:
+    network, example = torch.nn.Conv2d(3, 4, 1).eval(), torch.zeros(1, 3, 8, 8)
+    torch.jit.save(torch.jit.trace(network, (example,)), str(tmp_path / "net.ts"))
+    torch.export.save(torch.export.export(network, (example,)), tmp_path / "net.pt2")
+    for name, kind in (("net.ts", "a TorchScript file"), ("net.pt2", "a torch.export program")):
+        with pytest.raises(CheckpointError, match=rf"is {kind}, .* by detect \.onnx too") as caught:
+            read_checkpoint(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         read_checkpoint(tmp_path / "nothing.pth")
