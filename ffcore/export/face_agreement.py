@@ -133,7 +133,20 @@ def compare_faces(
     return FaceAgreement(len(before), total, lost, score, box)
 
 
-def faces_as_truth(faces: Iterable[Faces]) -> GroundTruth:
+def require_faces(faces: Iterable[Faces]) -> None:
+    """Refuses photos on which nothing could be compared.
+
+    Args:
+        faces: What the network finds, photo by photo.
+
+    Raises:
+        InputError: It is sure of none.
+    """
+    if not any((each.scores > FACE).any() for each in faces):
+        raise InputError("the network finds no face on the photos; give photos with faces to compare on")
+
+
+def faces_as_truth(faces: Sequence[Faces]) -> GroundTruth:
     """The faces that a network is sure of, as if somebody had labelled them.
 
     Args:
@@ -142,10 +155,9 @@ def faces_as_truth(faces: Iterable[Faces]) -> GroundTruth:
     Raises:
         InputError: There are none, so that nothing could be measured.
     """
+    require_faces(faces)
     kept = [each[each.scores > FACE].boxes.astype(np.float64) for each in faces]
-    boxes = np.concatenate([np.zeros((0, 4)), *kept])
-    if not len(boxes):
-        raise InputError("the network finds no face on the photos; give photos with faces to compare on")
+    boxes = np.concatenate(kept)
     boxes[:, 2:] -= boxes[:, :2]
     return GroundTruth(
         images=tuple(map(str, range(len(kept)))),

@@ -17,7 +17,13 @@ from ffcore.events import OnEvent, ignore
 from ffcore.export.deform_conv import grid_sample_deform_conv2d, onnx_deform_conv2d
 from ffcore.export.end_to_end import add_pre_and_postprocessing
 from ffcore.export.end_to_end_parity import FaceDifference, require_same_faces
-from ffcore.export.face_agreement import HALF, FaceAgreement, compare_faces, detect_all
+from ffcore.export.face_agreement import (
+    HALF,
+    FaceAgreement,
+    compare_faces,
+    detect_all,
+    require_faces,
+)
 from ffcore.export.half import write_half
 from ffcore.export.int8 import set_metadata
 from ffcore.export.onnx_graph import export_onnx, metadata
@@ -220,10 +226,12 @@ def _halve(part: Path, options: HalfOptions, *, size: tuple[int, int] | None, na
     """Replaces a graph by its float16 form, unless it moves faces too far."""
     photos = list(shrunk_photos(spread_photos(options.photos, options.limit), size=size))
     low = 0.3  # a face that was sure may have become a little less so
+    before = detect_all(part, photos, score=low)
+    require_faces(before)  # nothing to compare would be nothing to refuse
     with replacing(part) as changed:
         write_half(part, changed, half_io=options.half_io)
         set_metadata(changed, changes={f"{PREFIX}precision": "float16"})
-        before, after = (detect_all(file, photos, score=low) for file in (part, changed))
+        after = detect_all(changed, photos, score=low)
         offers = detect_all(changed, photos, score=low, suppress=False)
         found = compare_faces(before, after, offers)
         if not found.within(HALF):

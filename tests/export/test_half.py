@@ -102,6 +102,18 @@ def test_a_graph_that_moves_faces_is_not_kept(graph: Path, monkeypatch: pytest.M
     assert list(graph.parent.iterdir()) == [graph]
 
 
+def test_photos_without_a_face_compare_nothing_and_are_refused(
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cats").mkdir()
+    shutil.copy(PHOTOS / "cat.jpg", tmp_path / "cats")
+    before = graph.read_bytes()
+    monkeypatch.setattr(job, "write_half", lambda *_, **__: pytest.fail("it was written"))
+    with pytest.raises(InputError, match="finds no face on the photos; give photos with faces"):
+        job._halve(graph, HalfOptions(photos=tmp_path / "cats"), size=None, name="v2.onnx")
+    assert graph.read_bytes() == before
+
+
 def test_photos_that_are_not_there_are_named(tmp_path: Path) -> None:
     path = toy_onnx(tmp_path / "toy.onnx")
     with pytest.raises(InputError, match="no such folder"):
