@@ -121,6 +121,8 @@ def _print_quantised(console: Console, found: Quantised, size: int) -> None:
             f"AP: {accuracy.photos} photos, {accuracy.truth}; time: {speed.cpu}, {threads}{load}", style="dim"
         )
     )
+    if found.note:
+        console.print(Text(found.note))
 
 
 def _print_pruned(console: Console, pruned: Pruned) -> None:

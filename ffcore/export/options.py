@@ -30,6 +30,9 @@ TENSOR_FORMATS = ("safetensors", "pth")
 PHOTOS = 100
 """So many photos of a folder are looked at, unless told otherwise."""
 
+FEW_PHOTOS = 20
+"""With fewer than these int8 says that its ranges and its comparison rest on little."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HalfOptions:

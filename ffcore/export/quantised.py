@@ -31,7 +31,7 @@ from ffcore.export.int8 import (
     value_ranges,
     write_int8,
 )
-from ffcore.export.options import Int8Options, Labels
+from ffcore.export.options import FEW_PHOTOS, PHOTOS, Int8Options, Labels
 from ffcore.export.photos import shrunk_photos, spread_photos
 from ffcore.files import replacing
 
@@ -93,12 +93,21 @@ class Quantised:
         accuracy: What it lost.
         speed: What it gained.
         bytes_before: Size of the float file.
+        photos: How many were given, of which two of three were learnt from.
     """
 
     groups: tuple[LayerGroup, ...]
     accuracy: Accuracy
     speed: Speed
     bytes_before: int
+    photos: int
+
+    @property
+    def note(self) -> str:
+        """What to know before the figures are believed, one line; "" where there is nothing."""
+        if self.photos >= FEW_PHOTOS:
+            return ""
+        return f"{self.photos} photos are few to calibrate on; give {FEW_PHOTOS} or more, better {PHOTOS}"
 
     @property
     def expected(self) -> float:
@@ -121,6 +130,8 @@ class Quantised:
             "accuracy": {**vars(self.accuracy), "drops": self.accuracy.drops},
             "speed": vars(self.speed),
             "bytes_before": self.bytes_before,
+            "photos": self.photos,
+            "note": self.note,
         }
 
 
@@ -152,7 +163,7 @@ def quantise(
     held_back = photos[2::3] or photos[-1:]
     learnt = [photo for photo in photos if photo not in held_back]
     if not learnt:
-        raise InputError(f"{options.photos}: holds one photo; at least 2 are needed, better 100")
+        raise InputError(f"{options.photos}: holds one photo; at least 2 are needed, better {PHOTOS}")
     ranges = value_ranges(path, shrunk_photos(learnt, size=size))
     shown = list(shrunk_photos(held_back, size=size))
     measured = measure_groups(path, groups=layer_groups(onnx.load(path)), ranges=ranges, photos=shown)
@@ -176,7 +187,7 @@ def quantise(
             )
         speed = _timed((path, changed), options, size)
         set_metadata(changed, changes=_facts(accuracy), without=f"{PREFIX}ap.")
-    return Quantised(tuple(groups), accuracy, speed, bytes_before)
+    return Quantised(tuple(groups), accuracy, speed, bytes_before, photos=len(photos))
 
 
 def _agreed(files: Sequence[Path], photos: Sequence[NDArray[np.uint8]]) -> Accuracy:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import onnxruntime
@@ -108,6 +109,7 @@ def test_what_int8_loses_and_gains_is_printed(capsys: pytest.CaptureFixture[str]
         accuracy=Accuracy({"easy": 0.9}, {"easy": 0.8934}, truth="gt, protocol original", photos=200),
         speed=Speed(10.0, 5.0, (640, 640), threads=1, cpu="a CPU", load=0.5),
         bytes_before=1_000_000,
+        photos=4,
     )
     difference = Difference(Case(1, 64, 64), 1e-5, 1e-6, 1e-5)
     print_export(Exported(Path("x.onnx"), "onnx", "v2", 400_000, (difference,), EXACT, quantised=found))
@@ -116,6 +118,11 @@ def test_what_int8_loses_and_gains_is_printed(capsys: pytest.CaptureFixture[str]
     assert {"neck pointwise 2 0.10 int8", "stem 1 2.00 float32", "expected of those in int8 0.10"} <= words
     assert {"AP easy 90.00 89.34 -0.66", "ms at 640×640 10.00 5.00 × 0.50", "MB 1.00 0.40"} <= words
     assert max(map(len, lines)) <= 80
+    assert "4 photos are few to calibrate on" in " ".join(lines)
+    print_export(
+        Exported(Path("x.onnx"), "onnx", "v2", 1, (difference,), EXACT, quantised=replace(found, photos=20))
+    )
+    assert "are few" not in capsys.readouterr().out
 
 
 def test_a_package_is_made_from_a_name(

@@ -148,7 +148,10 @@ def test_it_is_measured_and_the_file_carries_its_own_figures(made: tuple[Path, Q
     assert told.pop("featherface.ap.photos") == "2"
     assert told == {f"featherface.ap.{name}": f"{ap:.4f}" for name, ap in found.accuracy.after.items()}
     assert len(FaceDetector.load(path, device="cpu")(PHOTOS / "astronaut.jpg")) == 1
-    json.dumps(found.to_dict())
+    told = found.to_dict()
+    assert told["photos"] == 4
+    assert told["note"].startswith("4 photos are few to calibrate on")
+    json.dumps(told)
 
 
 def test_without_labels_the_float_network_is_the_truth_and_a_loss_is_refused(
