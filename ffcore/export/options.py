@@ -26,6 +26,14 @@ SUFFIXES: dict[str, Format] = {
 }
 """The format that the name of a file stands for."""
 
+NOT_WRITTEN = {
+    ".tflite": "TFLite",
+    ".mlmodel": "Core ML",
+    ".mlpackage": "Core ML",
+    ".param": "ncnn",
+}
+"""What phones are often given, and this package does not write."""
+
 TENSOR_FORMATS = ("safetensors", "pth")
 PHOTOS = 100
 """So many photos of a folder are looked at, unless told otherwise."""
@@ -175,6 +183,11 @@ class ExportOptions:
             ConfigError: Its name tells none, or a setting is not for files of this kind.
         """
         kind = self.format or SUFFIXES.get(path.suffix.lower())
+        if kind is None and (other := NOT_WRITTEN.get(path.suffix.lower())):
+            raise ConfigError(
+                f"{path}: {other} files are not written; ONNX Runtime runs .onnx files on Android and iOS, "
+                "see docs/export.md, On a phone"
+            )
         if kind is None:
             names = ", ".join(get_args(Format))
             raise ConfigError(f"{path}: its name tells no format; give one of {names}")

@@ -135,6 +135,10 @@ def test_a_failed_export_leaves_the_older_file(
     ("name", "settings", "message"),
     [
         ("net.bin", {}, "its name tells no format"),
+        ("net.tflite", {}, "TFLite files are not written; ONNX Runtime runs .onnx files on Android and iOS"),
+        ("net.mlmodel", {}, "Core ML files are not written"),
+        ("net.mlpackage", {}, "Core ML files are not written"),
+        ("net.param", {}, "ncnn files are not written"),
         ("net.onnx", {"format": "onx"}, "onnx"),
         ("net.pth", {"size": (64, 64)}, "take every size"),
         ("net.onnx", {"layout": "published"}, "published layout"),

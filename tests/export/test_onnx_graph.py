@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
+from ffcore.detection.shipped import SHIPPED
 from ffcore.errors import ConfigError
 from ffcore.export.job import export
 from ffcore.export.onnx_graph import OPSET, OUTPUT_NAMES, Form, export_onnx
@@ -149,3 +150,11 @@ def test_deformable_convolutions_become_the_operator_that_was_asked_for(
     assert all(found.within(EXACT) for found in done.differences)
     found = {node.op_type for node in onnx.load(tmp_path / "v1.onnx").graph.node}
     assert found & {"DeformConv", "GridSample"} == {has}
+
+
+def test_the_documentation_lists_the_operators_that_another_engine_must_have() -> None:
+    model = onnx.load(SHIPPED["v2"].onnx)
+    assert {(entry.domain, entry.version) for entry in model.opset_import} == {("", OPSET)}
+    operators = sorted({node.op_type for node in model.graph.node})
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    assert f"`v2`: {', '.join(f'`{name}`' for name in operators)}." in " ".join(page.split())
