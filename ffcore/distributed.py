@@ -6,12 +6,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ffcore.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+PATIENCE = timedelta(hours=6)
+"""So long a process waits for another one. The first alone may validate or build a cache, for longer than
+the half hour that torch waits by itself; one that dies is noticed at once, because its connection closes."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def processes() -> Iterator[Processes]:
     # group, and one that still lets go of its tensors while the interpreter ends may abort the process.
     import torch.distributed.nn
 
-    torch.distributed.init_process_group("gloo")
+    torch.distributed.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield Processes(int(rank), int(count))
     finally:

@@ -134,9 +134,11 @@ def evaluate_detector(
         "library": backend.name,
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
     }
-    if processes.first:
-        begin_run(folder, {"model": identity, "protocol": protocol.to_dict(), "version": __version__})
-    processes.gather(None)
+    _begin(
+        folder,
+        {"model": identity, "protocol": protocol.to_dict(), "version": __version__},
+        processes=processes,
+    )
     photos = find_photos(data, ground_truth.images)
     unreadable = {image: "no such photo" for image in ground_truth.images if image not in photos}
     if processes.first:
@@ -158,6 +160,18 @@ def evaluate_detector(
         unreadable=unreadable,
         model={"file": weights.name, **identity, "device": backend.device},
     )
+
+
+def _begin(folder: str | Path, identity: Mapping[str, Any], *, processes: Processes) -> None:
+    """Marks the folder; every process learns of what went wrong on the first."""
+    wrong: list[InputError] = []
+    if processes.first:
+        try:
+            begin_run(folder, identity)
+        except InputError as error:
+            wrong.append(error)
+    for found in processes.gather(wrong)[0]:
+        raise found
 
 
 def _together(runs: Sequence[PredictionRun]) -> PredictionRun:
