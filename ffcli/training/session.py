@@ -226,7 +226,7 @@ def _end_of_others(kind: RunKind, processes: Processes, folder: Path) -> Iterato
 
 
 def _lost_connection(error: RuntimeError) -> bool:
-    """Whether gloo or NCCL says that nobody answers any more."""
+    """Whether gloo says that nobody answers any more."""
     import torch.distributed
 
     if isinstance(error, torch.distributed.DistBackendError | torch.distributed.DistNetworkError):
