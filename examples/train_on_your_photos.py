@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ffcore import FaceDetector, read_image
 from ffcore.data.augment import AugmentConfig
+from ffcore.data.colour import ColourConfig
 from ffcore.events import Event
 from ffcore.training.config import TrainConfig
 from ffcore.training.events import StepDone, Validated
@@ -83,7 +84,7 @@ def main() -> None:
     config = RunConfig(
         model=ModelConfig(name="v2"),
         data=data,
-        augment=AugmentConfig(sizes=(options.size,), crop_scales=(1.0,), colour=None),
+        augment=AugmentConfig(sizes=(options.size,), crop_scales=(1.0,), colour=ColourConfig(probability=0)),
         train=TrainConfig(epochs=options.epochs, schedule="onecycle", rate=4e-3),
     )
     result = train(config, options.out / "run", device="cpu", on_event=on_event)
