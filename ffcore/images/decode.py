@@ -136,8 +136,6 @@ def open_header(data: bytes, name: str) -> Image.Image | None:
     ours, so the plugins are asked one by one, as it does.
     """
     damage: Exception | None = None
-    if describe(data[:16]) == "a HEIC photo":
-        return _open_heic(data, name)
     for make_known in (
         Image.preinit,
         Image.init,
@@ -159,6 +157,8 @@ def open_header(data: bytes, name: str) -> Image.Image | None:
                 raise ImageError(name, f"is too large for Pillow: {one_line(error)}") from None
             except Exception as error:  # plugins raise anything: SyntaxError, struct.error, IndexError, …
                 damage = error
+    if describe(data[:16]) == "a HEIC photo":  # last, as some AVIF files begin with the same words
+        return _open_heic(data, name)
     if damage is not None:
         raise ImageError(name, f"is truncated or damaged: {one_line(damage)}")
     return None

@@ -316,6 +316,18 @@ def test_a_heic_photo_needs_a_package_and_its_error_names_it(monkeypatch: pytest
         read_image(FAINT_HEIC)
 
 
+@pytest.mark.parametrize("installed", [False, True])
+def test_avif_photos_that_begin_as_heic_ones_do_are_read(
+    installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not installed:
+        monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    plain = encoded("AVIF")
+    general = plain.replace(b"ftypavif", b"ftypmif1", 1)  # any image of that container; what it holds follows
+    assert general != plain
+    np.testing.assert_array_equal(read_image(general), read_image(plain))
+
+
 def test_heic_photos_are_read_upright_and_leave_pillow_as_it_was() -> None:
     heif = pytest.importorskip("pillow_heif")
     pixels = smooth()
