@@ -171,7 +171,8 @@ def _plot_looks(path: Path, looks: Sequence[Mapping[str, Any]]) -> Path:
     with_ap = any(look["ap"] for look in looks)
     figure, panels = _panels(1 + with_ap)
     epochs = [look["epoch"] + 1 for look in looks]
-    losses = [math.nan if (loss := judged_loss(look["loss"])) is None else loss for look in looks]
+    judged = [judged_loss(look["loss"]) for look in looks]
+    losses = [math.nan if loss is None else float(loss) for loss in judged]  # words as above
     panels[0].plot(epochs, losses, "o-", color=_SMOOTH, markersize=3)
     best = [i for i, look in enumerate(looks) if look["best"]]
     if best:

@@ -69,6 +69,17 @@ def test_a_run_with_rollbacks_and_values_that_are_no_numbers_can_be_drawn(tmp_pa
     assert len(plot_run(folder)) == 4
 
 
+def test_a_validation_whose_loss_is_no_number_is_drawn_as_a_hole(tmp_path: Path) -> None:
+    pictures = []
+    for loss in ({"total": "nan"}, {}):  # as it is written, and as if it were not there
+        file = record(tmp_path / "run", 40) / "metrics.jsonl"
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        next(line for line in lines if line["kind"] == "validation")["loss"] = loss
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        pictures.append(read_image(plot_run(file.parent)[-1]))
+    np.testing.assert_array_equal(*pictures)
+
+
 def test_a_long_run_keeps_the_peak_of_a_single_step(tmp_path: Path) -> None:
     from ffcore.training.plots import _thinned
 
