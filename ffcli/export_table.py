@@ -95,12 +95,13 @@ def _print_half(console: Console, half: FaceAgreement) -> None:
 
 def _print_quantised(console: Console, found: Quantised, size: int) -> None:
     console.print()
-    groups = _table("layers", "convolutions", "AP points", "numbers", text_first=True)
+    groups = _table("layers", "convolutions", "% of weights", "AP points", "numbers", text_first=True)
     for group in found.groups:
         kind = "int8" if group.quantised else "float32"
-        groups.add_row(group.name, str(len(group.nodes)), f"{group.lost:.2f}", kind)
+        lost = "" if group.lost is None else f"{group.lost:.2f}"
+        groups.add_row(group.name, str(len(group.nodes)), f"{100 * group.share:.1f}", lost, kind)
     groups.add_section()
-    groups.add_row("expected of those in int8", "", f"{found.expected:.2f}", "")
+    groups.add_row("expected of those in int8", "", "", f"{found.expected:.2f}", "")
     console.print(groups)
     console.print()
     table = _table("", "float32", "int8", "", text_first=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,19 @@ from ffcore.detection.loading import load_backend
 from ffcore.errors import ExportError, InputError, one_line
 from ffcore.export.parity import planes
 
-SHARE = 0.5
+SHARE = 0.75
 """The expected losses of the groups that are quantised add up to at most this part of what may be lost."""
 
-AP_PER_VARIANCE = 1 / 3
-"""Points of AP that a mean squared change of the face probability of 1 point² costs. Measured with v2 on 200
-WIDER FACE validation photos: changes of 1.1, 1.9 and 2.7 points (root mean square) cost 0.4, 1.3 and 2.4
-points on the subset that suffered most."""
+WORTH = 0.1
+"""Groups with a smaller part of the weights of all convolutions stay in float. What they save is little, and
+every passage between float and int8 takes time and nodes: with v2 the whole graph in int8 takes 1.2 times as
+long, and is no smaller than the last two stages of the backbone make it."""
+
+AP_PER_VARIANCE = 1 / 5
+"""Points of AP that a mean squared change of the face probability of 1 point² costs. Measured on 200 WIDER
+FACE validation photos, calibrated on photos of all kinds: with v2 changes of 0.4, 1.3, 1.8 and 2.5 points
+(root mean square) cost 0.0, 0.3, 0.7 and 1.4 points on the subset that suffered most, with v1 1.6 cost
+0.1."""
 
 NOTICED = 0.05
 """Anchors of which either network gives less than this say nothing."""
@@ -48,55 +56,73 @@ class LayerGroup:
     Args:
         name: Part of the network and kind of convolution.
         nodes: Their names in the graph.
-        lost: Points of AP, 0..100, that quantising this group alone is expected to cost.
+        share: Part of the weights of all convolutions that is theirs, 0..1.
+        lost: Points of AP, 0..100, that quantising this group alone is expected to cost; None where it was
+            not measured.
         quantised: Whether it becomes int8.
     """
 
     name: str
     nodes: tuple[str, ...]
-    lost: float = 0.0
-    quantised: bool = True
+    share: float
+    lost: float | None = None
+    quantised: bool = False
+
+    @property
+    def worth(self) -> bool:
+        """Whether int8 would save enough; see `WORTH`."""
+        return self.share >= WORTH
 
 
 def choose_groups(groups: Sequence[LayerGroup], budget: float) -> list[LayerGroup]:
     """Quantises the groups that lose least, as many as a budget bears; the others stay in float.
 
     Args:
-        groups: With what each loses alone.
+        groups: With what each loses alone. Those that were not measured stay in float.
         budget: Points that may be lost in all, 0..100.
     """
     left = budget
     chosen = set()
-    for group in sorted(groups, key=lambda each: each.lost):
-        left -= max(group.lost, 0.0)
+    for lost, name in sorted((each.lost, each.name) for each in groups if each.lost is not None):
+        left -= max(lost, 0.0)
         if left < 0:
             break
-        chosen.add(group.name)
+        chosen.add(name)
     return [replace(group, quantised=group.name in chosen) for group in groups]
 
 
 def layer_groups(model: onnx.ModelProto) -> list[LayerGroup]:
-    """The convolutions of a graph, by part of the network and kind, in the order of the graph.
+    """The convolutions of a graph, by part of the network, in the order of the graph.
+
+    Outside the backbone the kinds of convolution of a part are apart. A stage of the backbone is one chain of
+    two kinds in turns, which would be float and int8 in turns as well.
 
     Args:
         model: As `ffcore.export.export_onnx` writes it. Parts are known by the names of the weights; those
             of other names form a part of their own.
     """
     weights = {each.name: each for each in model.graph.initializer}
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         if node.op_type == "Conv" and node.input[1] in weights:
-            name = f"{_part(node.input[1])} {_kind(node, weights[node.input[1]].dims)}"
-            found.setdefault(name, []).append(node.name)
-    return [LayerGroup(name, tuple(nodes)) for name, nodes in found.items()]
+            found.setdefault(_group(node, weights[node.input[1]].dims), []).append(node)
+
+    def size(nodes: Iterable[onnx.NodeProto]) -> int:
+        return sum(math.prod(weights[name].dims) for name in {node.input[1] for node in nodes})
+
+    total = size(chain.from_iterable(found.values()))
+    return [
+        LayerGroup(name, tuple(node.name for node in nodes), share=size(nodes) / total)
+        for name, nodes in found.items()
+    ]
 
 
-def _part(weight: str) -> str:
-    words = weight.split(".")
+def _group(node: onnx.NodeProto, shape: Sequence[int]) -> str:
+    words = node.input[1].split(".")
     part = next((part for part in _PARTS if part in words), "other")
-    # the backbone is most of the network, and its beginning bears less than its end
-    stage = next((word for word in words if word.startswith("stage")), "") if part == "backbone" else ""
-    return f"{part} {stage}".rstrip()
+    kind = _kind(node, shape)
+    stage = next((word for word in words if word.startswith("stage")), "")
+    return f"{part} {stage}" if part == "backbone" and stage and kind != "stem" else f"{part} {kind}"
 
 
 def _kind(node: onnx.NodeProto, shape: Sequence[int]) -> str:
@@ -189,7 +215,7 @@ def write_int8(path: Path, out: Path, *, ranges: Any, nodes: Sequence[str]) -> N
 def measure_groups(
     path: Path, *, groups: Sequence[LayerGroup], ranges: Any, photos: Sequence[NDArray[np.uint8]]
 ) -> list[LayerGroup]:
-    """What quantising each group alone is expected to cost.
+    """What quantising each group alone is expected to cost, of those that are worth it.
 
     APs of a few photos are too coarse to tell groups apart. The changes of the face probabilities are not:
     those of different groups are independent, so that their squares add up, and they foretell the AP; see
@@ -211,6 +237,9 @@ def measure_groups(
         trial = Path(folder) / "trial.onnx"
         found = []
         for group in groups:
+            if not group.worth:
+                found.append(group)
+                continue
             write_int8(path, trial, ranges=ranges, nodes=group.nodes)
             variance = changed_variance(before, _probabilities(trial, photos))
             found.append(replace(group, lost=AP_PER_VARIANCE * variance))

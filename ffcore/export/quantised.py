@@ -20,6 +20,7 @@ from ffcore.evaluation.ground_truth import read_image_list
 from ffcore.evaluation.job import evaluate_detector
 from ffcore.evaluation.protocols import protocol
 from ffcore.events import OnEvent, ignore
+from ffcore.export.equalise import equalised
 from ffcore.export.face_agreement import agreement, detect_all, faces_as_truth
 from ffcore.export.int8 import (
     SHARE,
@@ -112,7 +113,7 @@ class Quantised:
     @property
     def expected(self) -> float:
         """Points of AP, 0..100, that the groups in int8 are together expected to cost."""
-        return sum(group.lost for group in self.groups if group.quantised)
+        return sum(group.lost or 0.0 for group in self.groups if group.quantised)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -121,7 +122,8 @@ class Quantised:
                 {
                     "name": group.name,
                     "convolutions": len(group.nodes),
-                    "lost": round(group.lost, 3),
+                    "share": round(group.share, 4),
+                    "lost": None if group.lost is None else round(group.lost, 3),
                     "quantised": group.quantised,
                 }
                 for group in self.groups
@@ -146,7 +148,7 @@ def quantise(
     """Replaces a float graph by its int8 form, unless that loses too much.
 
     Two of three photos are learnt from; what each group of layers costs is measured on the others. Those that
-    cost most stay in float.
+    cost most stay in float, and those that are too small to save much.
 
     Args:
         path: The graph in float32, as `ffcore.export.export_onnx` writes it.
@@ -164,16 +166,18 @@ def quantise(
     learnt = [photo for photo in photos if photo not in held_back]
     if not learnt:
         raise InputError(f"{options.photos}: holds one photo; at least 2 are needed, better {PHOTOS}")
-    ranges = value_ranges(path, shrunk_photos(learnt, size=size))
     shown = list(shrunk_photos(held_back, size=size))
-    measured = measure_groups(path, groups=layer_groups(onnx.load(path)), ranges=ranges, photos=shown)
-    groups = choose_groups(measured, SHARE * options.max_drop)
-    nodes = [node for group in groups if group.quantised for node in group.nodes]
-    if not nodes:
-        raise ExportError(f"{name}: no group of its layers bears int8; nothing was written. Use float16")
-    bytes_before = path.stat().st_size
-    with replacing(path) as changed:
-        write_int8(path, changed, ranges=ranges, nodes=nodes)
+    with tempfile.TemporaryDirectory() as folder, replacing(path) as changed:
+        even = Path(folder) / "even.onnx"
+        onnx.save(equalised(onnx.load(path), shrunk_photos(learnt, size=size)), even)
+        ranges = value_ranges(even, shrunk_photos(learnt, size=size))
+        measured = measure_groups(even, groups=layer_groups(onnx.load(even)), ranges=ranges, photos=shown)
+        groups = choose_groups(measured, SHARE * options.max_drop)
+        nodes = [node for group in groups if group.quantised for node in group.nodes]
+        if not nodes:
+            raise ExportError(f"{name}: no group of its layers bears int8; nothing was written. Use float16")
+        bytes_before = path.stat().st_size
+        write_int8(even, changed, ranges=ranges, nodes=nodes)
         if options.labels is None:
             accuracy = _agreed((path, changed), shown)
         else:

@@ -105,7 +105,11 @@ def test_a_pruned_network_is_counted_before_and_after(
 
 def test_what_int8_loses_and_gains_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     found = Quantised(
-        groups=(LayerGroup("neck pointwise", ("a", "b"), lost=0.1), LayerGroup("stem", ("c",), 2.0, False)),
+        groups=(
+            LayerGroup("neck pointwise", ("a", "b"), 0.4, 0.1, True),
+            LayerGroup("context pointwise", ("d",), 0.5, 2.0),
+            LayerGroup("stem", ("c",), 0.1),
+        ),
         accuracy=Accuracy({"easy": 0.9}, {"easy": 0.8934}, truth="gt, protocol original", photos=200),
         speed=Speed(10.0, 5.0, (640, 640), threads=1, cpu="a CPU", load=0.5),
         bytes_before=1_000_000,
@@ -115,7 +119,12 @@ def test_what_int8_loses_and_gains_is_printed(capsys: pytest.CaptureFixture[str]
     print_export(Exported(Path("x.onnx"), "onnx", "v2", 400_000, (difference,), EXACT, quantised=found))
     lines = capsys.readouterr().out.splitlines()
     words = {" ".join(line.split()) for line in lines}
-    assert {"neck pointwise 2 0.10 int8", "stem 1 2.00 float32", "expected of those in int8 0.10"} <= words
+    assert {
+        "neck pointwise 2 40.0 0.10 int8",
+        "context pointwise 1 50.0 2.00 float32",
+        "stem 1 10.0 float32",
+        "expected of those in int8 0.10",
+    } <= words
     assert {"AP easy 90.00 89.34 -0.66", "ms at 640×640 10.00 5.00 × 0.50", "MB 1.00 0.40"} <= words
     assert max(map(len, lines)) <= 80
     assert "4 photos are few to calibrate on" in " ".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,23 @@ def test_every_convolution_is_in_one_group(whole: Path) -> None:
     )
     names = [group.name for group in layer_groups(model)]
     assert len(names) == len(set(names))
-    assert any(name.endswith(" stem") for name in names)
-    assert any(name.endswith(" depthwise") for name in names)
+    assert {"backbone stem", "backbone stage1", "backbone stage2", "neck pointwise"} < set(names)
+    assert sum(group.share for group in layer_groups(model)) == pytest.approx(1)
+    sizes = {each.name: int(np.prod(each.dims)) for each in model.graph.initializer}
+    read = {node.name: node.input[1] for node in model.graph.node if node.op_type == "Conv"}
+    total = sum(sizes[name] for name in set(read.values()))
+    stage = next(group for group in layer_groups(model) if group.name == "backbone stage3")
+    assert stage.share == pytest.approx(sum(sizes[read[node]] for node in stage.nodes) / total)
+
+
+def test_groups_that_would_save_little_are_neither_measured_nor_quantised(
+    made: tuple[Path, Quantised],
+) -> None:
+    groups = made[1].groups
+    assert {group.name for group in groups if group.worth} == {"backbone stage2", "backbone stage3"}
+    for group in groups:
+        assert (group.lost is not None) == group.worth
+        assert group.worth or not group.quantised
 
 
 def test_the_file_has_pairs_around_its_convolutions_and_scales_by_channel(
@@ -102,7 +118,8 @@ def test_the_file_has_pairs_around_its_convolutions_and_scales_by_channel(
 
 def test_the_groups_that_lose_least_are_quantised_as_far_as_the_budget_goes() -> None:
     lost = {"stem": 1.0, "heads": 0.2, "neck": -0.1, "context": 0.25}
-    groups = [LayerGroup(name, (name,), points) for name, points in lost.items()]
+    groups = [LayerGroup(name, (name,), 0.2, points) for name, points in lost.items()]
+    groups.append(LayerGroup("not measured", ("not measured",), 0.01))
     for budget, names in (
         (0.0, {"neck"}),
         (0.3, {"neck", "heads"}),
@@ -110,7 +127,7 @@ def test_the_groups_that_lose_least_are_quantised_as_far_as_the_budget_goes() ->
         (2, lost),
     ):
         found = choose_groups(groups, budget)
-        assert [group.name for group in found] == list(lost)
+        assert [group.name for group in found] == [*lost, "not measured"]
         assert {group.name for group in found if group.quantised} == set(names)
 
 
@@ -124,8 +141,10 @@ def test_the_change_that_counts_is_that_of_anchors_that_either_notices() -> None
 
 def test_what_is_quantised_is_what_is_expected_to_cost(made: tuple[Path, Quantised]) -> None:
     found = made[1]
-    assert found.expected == pytest.approx(sum(group.lost for group in found.groups if group.quantised))
-    assert 0 < found.expected <= 10  # half of what may be lost
+    lost = [group.lost for group in found.groups if group.quantised]
+    assert lost
+    assert found.expected == pytest.approx(sum(points for points in lost if points is not None))
+    assert 0 < found.expected <= quantised.SHARE * 20
 
 
 def test_photos_without_a_face_say_nothing(tmp_path: Path) -> None:
@@ -161,7 +180,11 @@ def test_without_labels_the_float_network_is_the_truth_and_a_loss_is_refused(
     before = path.read_bytes()
     scores = iter([1.0, 0.9])
     monkeypatch.setattr(quantised, "agreement", lambda *_: next(scores))
-    monkeypatch.setattr(quantised, "measure_groups", lambda *_, **given: given["groups"][-1:])
+    monkeypatch.setattr(
+        quantised,
+        "measure_groups",
+        lambda *_, **given: [replace(group, lost=0.1) for group in given["groups"][-1:]],
+    )
     options = Int8Options(photos=PHOTOS, rounds=1)
     with pytest.raises(
         ExportError, match=r"AP of agreement falls by 10.00 points, more than 1; nothing"
@@ -176,7 +199,9 @@ def test_a_network_that_bears_nothing_is_refused(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path(shutil.copy(whole, tmp_path / "v2.onnx"))
-    monkeypatch.setattr(quantised, "measure_groups", lambda *_, **__: [LayerGroup("all", ("a",), lost=9)])
+    monkeypatch.setattr(
+        quantised, "measure_groups", lambda *_, **__: [LayerGroup("all", ("a",), 1.0, lost=9)]
+    )
     with pytest.raises(ExportError, match="no group of its layers bears int8"):
         quantise(path, options=Int8Options(photos=PHOTOS), size=SIZE, name="v2.onnx")
 
