@@ -50,6 +50,12 @@ def export(
             help="ONNX operator of deformable convolutions; GridSample where DeformConv is unknown."
         ),
     ] = "native",
+    graph: Annotated[
+        Literal["fast", "plain"],
+        typer.Option(
+            help="ONNX rearranged for ONNX Runtime on a CPU, or as the network is built, for other engines."
+        ),
+    ] = "fast",
     end_to_end: Annotated[
         bool,
         typer.Option(
@@ -140,6 +146,7 @@ def export(
         layout=layout,
         end_to_end=EndToEndOptions(**given) if end_to_end else None,
         deform=deform,
+        form=graph,
         precision=_precision(
             fp16=fp16,
             half_io=half_io,

@@ -258,7 +258,14 @@ def _write_program(
 ) -> Runner:
     """Writes a file that computes, and gives what runs it as it lies on the disk."""
     if kind == "onnx":
-        export_onnx(network, part, size=options.size, facts=facts, deform_conv=_DEFORM_CONV[options.deform])
+        export_onnx(
+            network,
+            part,
+            size=options.size,
+            facts=facts,
+            form=options.form,
+            deform_conv=_DEFORM_CONV[options.deform],
+        )
         return onnx_runner(part.read_bytes())
     known = {**metadata(network), **{f"{PREFIX}{key}": value for key, value in facts.items()}}
     if kind == "torchscript":

@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,7 @@ from ffcore.errors import ConfigError, ExportError, one_line
 from ffcore.export.deform_conv import deform_conv_operator, onnx_deform_conv2d
 from ffcore.export.fast.network import FastNetwork
 from ffcore.export.fast.operators import OnnxOperators
+from ffcore.export.options import Form
 from ffcore.files import replacing
 from ffcore.models.blocks.deform_conv import DeformConvOperator
 from ffcore.models.featherface import FeatherFace
@@ -26,9 +29,6 @@ from ffcore.models.variants import variant_name
 
 OPSET = 20
 """DeformConv needs 19."""
-
-Form = Literal["fast", "plain"]
-"""Of a graph: rearranged for speed, or operator by operator what the network is built from."""
 
 INPUT_NAME = "input"
 OUTPUT_NAMES = ("bbox_regressions", "classifications", "landmarks")
@@ -112,6 +112,8 @@ def export_onnx(
     program.model.metadata_props.update(metadata(network))
     program.model.metadata_props.update({f"{PREFIX}{key}": value for key, value in (facts or {}).items()})
     model = program.model_proto
+    if size is not None:
+        _scale_resizes(model)
     _forget_shapes(model.graph)
     with replacing(path) as part:
         part.write_bytes(model.SerializeToString())
@@ -162,6 +164,35 @@ def _forget_shapes(graph: Any) -> None:
         side.dim_param = names.setdefault(side.dim_param, f"side{len(names)}")
     del graph.value_info[:]
     graph.value_info.extend(maps)
+
+
+def _scale_resizes(model: onnx.ModelProto) -> None:
+    """Gives nodes that resize to a known size the factor in its place, where that is a whole number.
+
+    Nothing else is computed. But to some engines an input that a node leaves out is one of unknown shape;
+    with a factor there is none.
+    """
+    graph = model.graph
+    shapes = {
+        value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type != "Resize" or len(node.input) < 4 or node.input[3] not in stored:
+            continue
+        before, after = shapes[node.input[0]], onnx.numpy_helper.to_array(stored[node.input[3]])
+        if any(large % small for large, small in zip(after, before, strict=True)):
+            continue
+        factor = np.array([large // small for large, small in zip(after, before, strict=True)], np.float32)
+        names = [f"{node.name}.{each}" for each in ("region", "factor")]
+        for name, value in zip(names, (np.zeros(0, np.float32), factor), strict=True):
+            graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+        node.input[:] = [node.input[0], *names]
+    read = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def metadata(network: FeatherFace) -> dict[str, str]:

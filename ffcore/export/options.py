@@ -15,6 +15,8 @@ from ffcore.models.weights import Layout
 
 Format: TypeAlias = Literal["onnx", "torchscript", "pt2", "safetensors", "pth"]
 Deform: TypeAlias = Literal["native", "gridsample"]
+Form: TypeAlias = Literal["fast", "plain"]
+"""Of a graph: rearranged for speed, or operator by operator what the network is built from."""
 
 SUFFIXES: dict[str, Format] = {
     ".onnx": "onnx",
@@ -161,6 +163,8 @@ class ExportOptions:
     `ffcore.export.end_to_end`."""
     deform: Deform = "native"
     """The operator DeformConv, or GridSample for engines that do not know it (onnx)."""
+    form: Form = "fast"
+    """Rearranged for ONNX Runtime on a CPU, or as the network is built, for other engines (onnx)."""
     precision: HalfOptions | Int8Options | None = None
     """float16 or int8 (onnx); None stays with float32."""
     prune: float | None = None
@@ -168,7 +172,7 @@ class ExportOptions:
     `ffcore.models.pruning`."""
 
     def __post_init__(self) -> None:
-        check_choices(self, {"deform": get_args(Deform)})
+        check_choices(self, {"deform": get_args(Deform), "form": get_args(Form)})
         if self.format is not None and self.format not in get_args(Format):
             raise ConfigError(f"format = {self.format!r}: {did_you_mean(self.format, get_args(Format))}")
         if isinstance(self.precision, HalfOptions) and self.precision.half_io and self.end_to_end:
@@ -196,6 +200,7 @@ class ExportOptions:
             and kind not in ("onnx", "pt2"),
             "hold no end-to-end graph, only onnx files do": self.end_to_end is not None and kind != "onnx",
             "have no DeformConv to replace, only onnx files have": self.deform != "native" and kind != "onnx",
+            "are never rearranged, only onnx files are": self.form != "fast" and kind != "onnx",
             "are float32; float16 and int8 are for onnx": self.precision is not None and kind != "onnx",
             "have no published layout, only pth files have": self.layout != "featherface" and kind != "pth",
             "compute, and a pruned network must be trained first; prune into safetensors or pth": (

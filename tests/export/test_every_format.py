@@ -99,6 +99,7 @@ KINDS = {
     "onnx": Kind("net.onnx"),
     "onnx of a fixed size": Kind("net.onnx", lambda _: ExportOptions(size=SIZE), size=SIZE),
     "onnx with GridSample": Kind("net.onnx", lambda _: ExportOptions(deform="gridsample")),
+    "onnx as built": Kind("net.onnx", lambda _: ExportOptions(form="plain")),
     "onnx from end to end": Kind(
         "net.onnx",
         lambda options: ExportOptions(end_to_end=EndToEndOptions(score=options.score)),

@@ -145,6 +145,8 @@ def test_a_failed_export_leaves_the_older_file(
         ("net.onnx", {"format": "safetensors"}, "name the file"),
         ("net.ts", {"end_to_end": EndToEndOptions()}, "no end-to-end graph"),
         ("net.ts", {"deform": "gridsample"}, "no DeformConv"),
+        ("net.pt2", {"form": "plain"}, "never rearranged"),
+        ("net.onnx", {"form": "quick"}, "form = 'quick' is unknown"),
         ("net.onnx", {"deform": "grid"}, "deform = 'grid' is unknown"),
         ("net.pt2", {"precision": HalfOptions(photos=Path())}, "are float32"),
         ("net.onnx", {"prune": 0.5}, "must be trained first"),

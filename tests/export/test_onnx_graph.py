@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import get_args
 
@@ -14,8 +15,8 @@ import torch
 from ffcore.detection.shipped import SHIPPED
 from ffcore.errors import ConfigError
 from ffcore.export.job import export
-from ffcore.export.onnx_graph import OPSET, OUTPUT_NAMES, Form, export_onnx
-from ffcore.export.options import ExportOptions
+from ffcore.export.onnx_graph import OPSET, OUTPUT_NAMES, export_onnx
+from ffcore.export.options import ExportOptions, Form
 from ffcore.export.parity import EXACT
 from ffcore.models.blocks.pooling import ZeroPaddedMaxPool
 from ffcore.models.featherface import FeatherFace
@@ -96,6 +97,46 @@ def test_both_forms_of_a_graph_give_the_same(tmp_path: Path) -> None:
     plain, fast = (_operators(onnx.load(tmp_path / form)) for form in ("plain", "fast"))
     assert "Softmax" in plain
     assert "Softmax" not in fast
+
+
+@pytest.mark.parametrize("form", get_args(Form))
+@pytest.mark.parametrize(("size", "whole"), [((96, 128), True), ((97, 130), False)])
+def test_maps_of_a_fixed_size_grow_by_a_factor_where_it_is_whole(
+    form: Form, size: tuple[int, int], whole: bool, tmp_path: Path
+) -> None:
+    network = random_network(VARIANTS["v2"])
+    path = tmp_path / "fixed.onnx"
+    export_onnx(network, path, size=size, form=form)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    weights = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type == "Resize"]
+    assert nodes
+    for node in nodes:
+        assert (len(node.input) == 3) == whole
+        if whole:
+            assert weights[node.input[1]].size == 0
+            assert weights[node.input[2]].tolist() == [1, 1, 2, 2]
+    read = {name for node in model.graph.node for name in node.input}
+    assert weights.keys() <= read  # no size that nobody asks for any more
+    images = images_of(1, *size)
+    assert max(largest_differences(network, run(path, images), images)) <= 5e-4
+
+
+def test_core_ml_takes_a_plain_graph_of_a_fixed_size_as_a_whole(tmp_path: Path) -> None:
+    checker = pytest.importorskip("onnxruntime.tools.mobile_helpers.usability_checker")
+    path = tmp_path / "fixed.onnx"
+    export_onnx(random_network(VARIANTS["v2"]), path, size=(640, 640), form="plain")
+    messages: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    logger = logging.Logger("checker", logging.INFO)
+    logger.addHandler(Kept())
+    checker.analyze_model(path, skip_optimize=False, logger=logger)
+    assert any("perform well with CoreML MLProgram as is: YES" in message for message in messages), messages
 
 
 def test_a_fixed_size_is_immune_to_the_fusion_of_padding_and_pooling(tmp_path: Path) -> None:
