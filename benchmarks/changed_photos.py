@@ -45,12 +45,13 @@ def pixels(change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Chan
 
 def gamma(power: float) -> Change:
     """Brighter (below 1) or darker, black and white as they are."""
-    return pixels(lambda image: 255 * (image / 255) ** power)
+    return pixels(lambda image: 255 * np.power(image / 255, np.float32(power)))
 
 
 def gray(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """No colour, of the same lightness."""
-    return np.repeat(image @ np.array([[0.114], [0.587], [0.299]], np.float32), 3, axis=2)
+    lightness: NDArray[np.float32] = image @ np.array([[0.114], [0.587], [0.299]], np.float32)
+    return np.repeat(lightness, 3, axis=2)
 
 
 def turned(degrees: float) -> Change:

@@ -36,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    start = build_network(variant_config(options.network)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    start = build_network(variant_config(options.network)).to(memory_format=torch.channels_last)
     images = 255 * torch.rand(options.batch, 3, options.size, options.size) - 110
     images = images.contiguous(memory_format=torch.channels_last)
     plain, held = copy.deepcopy(start), _held(start)

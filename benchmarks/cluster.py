@@ -28,6 +28,8 @@ from pathlib import Path
 
 import cv2
 
+from ffcore.images import read_image
+
 EXAMPLES = Path(__file__).parent.parent / "examples" / "photos"
 
 
@@ -74,7 +76,7 @@ def write_shards(folder: Path, *, photos: int, each: int) -> None:
     """Tar files with the example photos at other sizes and qualities."""
     folder.mkdir()
     rng = random.Random(0)
-    images = [cv2.imread(str(path)) for path in sorted(EXAMPLES.glob("*.jpg"))]
+    images = [read_image(path) for path in sorted(EXAMPLES.glob("*.jpg"))]
     for number in range(photos // each):
         with tarfile.open(folder / f"shard-{number:05d}.tar", "w") as archive:
             for i in range(each):

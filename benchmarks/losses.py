@@ -14,7 +14,7 @@ import argparse
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +64,7 @@ def main() -> None:
         def run() -> Tensor:
             leaves = RawOutputs(*(tensor.detach().requires_grad_() for tensor in outputs))
             value = total(leaves)
-            value.backward()
+            torch.autograd.backward(value)
             return value.detach()
 
         return run
@@ -142,7 +142,7 @@ def plain_loss(outputs: RawOutputs, rows: list[Tensor], table: Tensor) -> Tensor
     return (2 * box + classes + landmark) / positive.sum().clamp(min=1)
 
 
-def _compare(title: str, contestants: dict[str, Callable[[], object]], rounds: int) -> None:
+def _compare(title: str, contestants: Mapping[str, Callable[[], object]], rounds: int) -> None:
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
         for name, run in contestants.items():

@@ -94,7 +94,7 @@ class Step:
     def __init__(
         self, network: FeatherFace, images: torch.Tensor, *, memory_format: torch.memory_format
     ) -> None:
-        self._network = network.to(memory_format=memory_format)  # type: ignore[call-overload]
+        self._network = network.to(memory_format=memory_format)
         self._images = images.contiguous(memory_format=memory_format)
         self._optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
 

@@ -26,7 +26,7 @@ def heat(factor: Tensor, image: np.ndarray) -> np.ndarray:
         factor[0].mean(dim=0).numpy()
     )  # over channels; (H, W), or (H, 1) and (1, W) of coordinate attention
     low, high = values.min(), values.max()
-    scaled = np.uint8(255 * (values - low) / max(high - low, 1e-6))
+    scaled = (255 * (values - low) / max(high - low, 1e-6)).astype(np.uint8)
     size = (image.shape[1], image.shape[0])
     colours = cv2.applyColorMap(cv2.resize(scaled, size, interpolation=cv2.INTER_LINEAR), cv2.COLORMAP_JET)
     return cv2.addWeighted(image, 0.5, colours, 0.5, 0)

@@ -28,8 +28,9 @@ def astronaut() -> Image.Image:
 
 def grace_hopper() -> Image.Image:
     """Grace Hopper, 512 × 600: one large face, turned a little, with glasses."""
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
-        return Image.open(file).convert("RGB")
+    file = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    with Image.open(str(file)) as image:
+        return image.convert("RGB")
 
 
 def cat() -> Image.Image:

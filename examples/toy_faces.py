@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +19,9 @@ SIDE = 96
 def write_photos(folder: Path, count: int = 8, *, seed: int = 0) -> Path:
     """Photos ``event/n.png`` below ``images``, one to three faces each; ``label.txt`` and ``faces.json``."""
     random = np.random.default_rng(seed)
-    lines = []
-    images, annotations = [], []
+    lines: list[str] = []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number in range(count):
         image = random.integers(0, 60, (SIDE, SIDE, 3), dtype=np.uint8)
         name = f"event/{number}.png"

@@ -89,6 +89,8 @@ def main() -> None:
     )
     result = train(config, options.out / "run", device="cpu", on_event=on_event)
 
+    if result.weights is None:
+        raise SystemExit(f"{result.ending} after {result.steps} steps, before there were weights to keep")
     print(f"{result.ending} after {result.steps} steps: {result.weights}")
     detector = FaceDetector.load(result.weights, size=(options.size, options.size), device="cpu")
     for name in FACES:
