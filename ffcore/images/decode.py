@@ -54,7 +54,8 @@ def read_image(
         source: A file, the bytes of one, a Pillow image, or an array: (H, W) or (H, W, 1) gray,
             (H, W, 3) BGR or (H, W, 4) BGRA, of uint8 or uint16.
         max_pixels: The largest width × height that is decoded.
-        name: How errors name the image; by default the path, or what kind of object it is.
+        name: How errors name the image; by default the path, or what kind of object it is. That of bytes
+            also tells raw photos, most of which hold a small picture that would be read in their place.
 
     Returns:
         (H, W, 3) uint8, BGR, contiguous. A contiguous uint8 BGR array is returned as it is, not copied.
@@ -69,15 +70,21 @@ def read_image(
         name = name or str(getattr(source, "filename", "") or "the image")
         return _from_pillow(source, name=name, max_pixels=max_pixels)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(source), name=name or "the bytes", max_pixels=max_pixels)
+        data = bytes(source)
+        _refuse_raw(name or "", data, name=name or "the bytes")
+        return _from_bytes(data, name=name or "the bytes", max_pixels=max_pixels)
     if isinstance(source, str | Path):
         data, name = _read_file(source), name or str(source)
-        if is_raw(Path(source).suffix, data[:16]):
-            raise ImageError(name, "is not an image; it looks like a raw photo; convert it to JPEG first")
+        _refuse_raw(source, data, name=name)
         return _from_bytes(data, name=name, max_pixels=max_pixels)
     raise ConfigError(
         f"an image is a path, bytes, a Pillow image or a NumPy array, not {type(source).__name__}"
     )
+
+
+def _refuse_raw(path: str | Path, data: bytes, *, name: str) -> None:
+    if is_raw(Path(path).suffix, data[:16]):
+        raise ImageError(name, "is not an image; it looks like a raw photo; convert it to JPEG first")
 
 
 def _read_file(source: str | Path) -> bytes:

@@ -20,6 +20,9 @@ FOREIGN_PHOTO_SUFFIXES = frozenset({".heic", ".heif"}) | RAW_SUFFIXES
 installed. Not among the images, of which data sets are made; but whoever names a folder with such
 photos must hear of them."""
 
+PHOTO_SUFFIXES = IMAGE_SUFFIXES | FOREIGN_PHOTO_SUFFIXES
+"""Suffixes, in lower case, of what is looked at when faces are to be found in somebody's photos."""
+
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".wmv", ".flv",
     ".3gp", ".ogv",

@@ -13,7 +13,7 @@ from typing import Literal
 
 from ffcore.errors import InputError
 from ffcore.filetype import describe
-from ffcore.images.kinds import FOREIGN_PHOTO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from ffcore.images.kinds import PHOTO_SUFFIXES, VIDEO_SUFFIXES
 
 Kind = Literal["image", "video", "camera"]
 
@@ -110,7 +110,7 @@ def kind_of(path: Path) -> Literal["image", "video"] | None:
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return "video"
-    return "image" if suffix in IMAGE_SUFFIXES or suffix in FOREIGN_PHOTO_SUFFIXES else None
+    return "image" if suffix in PHOTO_SUFFIXES else None
 
 
 def real_name(path: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ffcore.errors import one_line
-from ffcore.images.kinds import IMAGE_SUFFIXES
+from ffcore.images.kinds import PHOTO_SUFFIXES
 from ffcore.jobs.shards import Shard
 from ffcore.jobs.storage import filesystem, open_for_reading
 
@@ -84,7 +84,7 @@ def _tar(uri: str) -> Iterator[Photo]:
             name = "/".join(parts)
             if not member.isfile() or not parts or parts[-1].startswith("."):
                 continue
-            if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
+            if Path(name).suffix.lower() not in PHOTO_SUFFIXES:
                 continue
             content = archive.extractfile(member)
             assert content is not None, "a regular file has content"

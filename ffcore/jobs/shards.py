@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ffcore.errors import ConfigError, InputError, did_you_mean, one_line
-from ffcore.images.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from ffcore.images.kinds import PHOTO_SUFFIXES, VIDEO_SUFFIXES
 from ffcore.jobs.storage import absolute, filesystem, open_for_reading, with_protocol
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -123,7 +123,7 @@ def _kind(address: str) -> Kind | None:
         return "tar"
     if name.endswith(PARQUET_SUFFIXES):
         return "parquet"
-    return "photos" if Path(name).suffix in IMAGE_SUFFIXES else None
+    return "photos" if Path(name).suffix in PHOTO_SUFFIXES else None
 
 
 def _expand(name: str) -> Iterator[tuple[str, str]]:

@@ -362,6 +362,8 @@ def test_the_preview_in_a_raw_photo_does_not_pass_for_the_photo(tmp_path: Path, 
     path.write_bytes(encoded("TIFF"))  # as Pillow sees it
     with pytest.raises(ImageError, match="looks like a raw photo; convert it to JPEG first"):
         read_image(path)
+    with pytest.raises(ImageError, match="looks like a raw photo; convert it to JPEG first"):
+        read_image(path.read_bytes(), name=f"cards.tar#{path.name}")
     path.write_bytes(encoded("JPEG"))  # somebody converted it and kept the name
     assert read_image(path).shape == (60, 90, 3)
 

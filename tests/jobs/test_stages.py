@@ -107,6 +107,30 @@ def test_shards_are_decoded_in_order_and_end_with_their_count(tmp_path: Path) ->
     assert [bool(error) for error in errors] == [False, True, False, False, False]
 
 
+def test_heic_and_raw_photos_are_rows_that_say_what_they_are(tmp_path: Path) -> None:
+    found = [
+        ("IMG_1.HEIC", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"),  # its first bytes alone
+        (
+            "DSC_1.NEF",
+            encoded(noise(60, 90), suffix=".tif"),
+        ),  # as a reader of TIFF sees it
+    ]
+    write_tar(tmp_path / "a.tar", found)
+    for name, content in found:
+        (tmp_path / name).write_bytes(content)
+    rows = {
+        Path(uri.partition("#")[2] or uri).name: (len(image), error)
+        for batch in decode_shards(shard_batch(tmp_path))
+        for uri, image, error in zip(batch["uri"], batch["image"], batch["error"], strict=True)
+        if uri
+    }
+    assert rows.keys() == {"IMG_1.HEIC", "DSC_1.NEF"}
+    assert rows["IMG_1.HEIC"][1]  # a HEIC photo, or where they are read a damaged one
+    assert "looks like a raw photo" in rows["DSC_1.NEF"][1]
+    kinds = [shard.kind for shard in find_shards([tmp_path])]
+    assert sorted(kinds) == ["photos", "tar"]
+
+
 def test_a_shard_without_photos_still_ends(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", [("readme.md", b"x")])
     (batch,) = decode_shards(shard_batch(tmp_path))
