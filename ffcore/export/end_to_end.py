@@ -61,6 +61,9 @@ def add_pre_and_postprocessing(network: Path, path: Path, *, options: DetectorOp
         f"{PREFIX}max_faces": str(options.max_faces),
         f"{PREFIX}end_to_end": "true",
     }
+    opsets = {entry.domain: entry.version for entry in model.opset_import}  # merging adds those of each part
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(*each) for each in opsets.items())
     onnx.helper.set_model_props(model, entries)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)

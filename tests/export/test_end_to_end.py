@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -16,7 +17,7 @@ from ffcore.detection.torch_backend import TorchBackend
 from ffcore.errors import CheckpointError, ExportError
 from ffcore.export.end_to_end import add_pre_and_postprocessing
 from ffcore.export.end_to_end_parity import count_unmatched, require_same_faces
-from ffcore.export.onnx_graph import export_onnx
+from ffcore.export.onnx_graph import OPSET, export_onnx
 from ffcore.export.parity import Case
 from ffcore.faces import Faces
 from ffcore.models.featherface import FeatherFace
@@ -49,6 +50,8 @@ def test_noise_gives_the_faces_of_the_detector_or_none(
     made, path = network
     options = replace(OPTIONS, score=score, candidates=candidates, max_faces=max_faces)
     add_pre_and_postprocessing(path, tmp_path / "whole.onnx", options=options)
+    opsets = [(each.domain, each.version) for each in onnx.load(tmp_path / "whole.onnx").opset_import]
+    assert opsets == [("", OPSET)]
     detector = FaceDetector(TorchBackend(made, device="cpu"), options)
     for height, width in ((64, 64), (97, 131), (33, 70)):
         image = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
