@@ -2,10 +2,11 @@ r"""APs of other small detectors beside those of this package, under the same ru
 
     FEATHERFACE_REFERENCE=... python benchmarks/peers.py --ground-truth GT --data PHOTOS [--images list.txt]
 
-Every detector sees each photo at its own size where it takes any, and fitted into 640×640 (Ultra-Light:
-stretched to 640×480, as it is meant). Boxes from a score of 0.02, NMS at 0.4, 750 a photo at most, scored by
-the rules of WIDER FACE. The peers are the ONNX files in the folder ``peers`` of FEATHERFACE_REFERENCE, with
-the decoding and the colours that their publishers use. Prints a table in Markdown.
+Every detector sees each photo at its own size where it takes any (YuNet and SCRFD: filled up to a multiple
+of 32, as they need), and fitted into 640×640 (Ultra-Light: stretched to 640×480, as it is meant). Boxes from
+a score of 0.02, NMS at 0.4, 750 a photo at most, scored by the rules of WIDER FACE. The peers are the ONNX
+files in the folder ``peers`` of FEATHERFACE_REFERENCE, with the decoding and the colours that their
+publishers use. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from ffcore import FaceDetector, read_ground_truth, read_image
-from ffcore.detection.options import DetectorOptions
+from ffcore.detection.onnxruntime_session import OnnxRuntimeSession
 from ffcore.evaluation.ground_truth import GroundTruth, read_image_list
 from ffcore.evaluation.predictions import predictions_from_faces
 from ffcore.evaluation.protocols import PROTOCOLS
@@ -30,12 +30,11 @@ from ffcore.evaluation.scoring import evaluate
 from ffcore.faces import Faces
 from ffcore.geometry.nms import nms
 from ffcore.geometry.resize import ResizePolicy
-from ffcore.results import ImageFaces
+from ffcore.results import ImageFaces, from_opencv
 
 Image = NDArray[np.uint8]
-Network = Callable[[Image], tuple[NDArray[np.float32], NDArray[np.float32]]]
-"""From (H, W, 3) uint8 BGR to boxes (N, 4), xyxy in pixels of it, and scores (N,)."""
 Detect = Callable[[Image], Faces]
+"""From (H, W, 3) uint8 BGR to faces in pixels of it."""
 
 SIDE = 640
 OWN = PROTOCOLS["original"]
@@ -64,31 +63,31 @@ def ours(name: str, source: str | Path) -> Peer:
     return Peer(name, FaceDetector(backend, OWN), FaceDetector(backend, FITTED))
 
 
-def other(name: str, network: Network, *, multiple: int | None) -> Peer:
+def other(name: str, detect: Detect, *, multiple: int | None) -> Peer:
     """A detector of somebody else.
 
     Args:
         name: For people.
-        network: What it computes.
+        detect: Looks at an image of a size that it takes.
         multiple: Height and width that it takes are multiples of this; None: only `SIDE`.
     """
 
-    def looking(options: DetectorOptions, policy: ResizePolicy) -> Detect:
-        def detect(photo: Image) -> Faces:
+    def looking(policy: ResizePolicy) -> Detect:
+        def look(photo: Image) -> Faces:
             resized = policy.apply(photo)
-            boxes, scores = network(resized.image)
-            return resized.to_photo(_best(boxes, scores, options))
+            return resized.to_photo(detect(resized.image))
 
-        return detect
+        return look
 
-    own = None if multiple is None else looking(OWN, ResizePolicy(multiple=multiple))
-    return Peer(name, own, looking(FITTED, ResizePolicy(size=(SIDE, SIDE))))
+    own = None if multiple is None else looking(ResizePolicy(multiple=multiple))
+    return Peer(name, own, looking(ResizePolicy(size=(SIDE, SIDE))))
 
 
-def _best(boxes: NDArray[np.float32], scores: NDArray[np.float32], options: DetectorOptions) -> Faces:
-    likely = np.flatnonzero(scores > options.score)
-    likely = likely[np.argsort(-scores[likely], kind="stable")][: options.candidates]
-    kept = likely[nms(boxes[likely], scores[likely], threshold=options.nms, limit=options.max_faces)]
+def _best(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> Faces:
+    """Of boxes (N, 4), xyxy, those that the protocol keeps."""
+    likely = np.flatnonzero(scores > OWN.score)
+    likely = likely[np.argsort(-scores[likely], kind="stable")][: OWN.candidates]
+    kept = likely[nms(boxes[likely], scores[likely], threshold=OWN.nms, limit=OWN.max_faces)]
     return Faces(
         boxes=boxes[kept].astype(np.float32),
         scores=scores[kept].astype(np.float32),
@@ -96,63 +95,46 @@ def _best(boxes: NDArray[np.float32], scores: NDArray[np.float32], options: Dete
     )
 
 
-def _session(file: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-
-
-def scrfd(file: Path) -> Network:
+def scrfd(file: Path) -> Detect:
     """SCRFD: distances to the four sides from the corner of each cell, two anchors a cell."""
-    session = _session(file)
+    session = OnnxRuntimeSession(file, device="cpu", threads=1)
 
-    def run(image: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def detect(image: Image) -> Faces:
         blob = (image[..., ::-1].astype(np.float32) - 127.5) / 128
-        out = session.run(None, {session.get_inputs()[0].name: blob.transpose(2, 0, 1)[None]})
+        out = session.run({session.inputs[0].name: blob.transpose(2, 0, 1)[None]})
         boxes = []
         for level, stride in enumerate(STRIDES):
-            rows, columns = -(-image.shape[0] // stride), -(-image.shape[1] // stride)
+            rows, columns = image.shape[0] // stride, image.shape[1] // stride
             x, y = np.meshgrid(np.arange(columns) * stride, np.arange(rows) * stride)
             corner = np.repeat(np.stack([x, y], axis=-1).reshape(-1, 2), 2, axis=0)
             sides = out[3 + level].reshape(-1, 4) * stride
             boxes.append(np.hstack([corner - sides[:, :2], corner + sides[:, 2:]]))
-        return np.concatenate(boxes).astype(np.float32), np.concatenate([each.ravel() for each in out[:3]])
+        return _best(np.concatenate(boxes), np.concatenate([each.ravel() for each in out[:3]]))
 
-    return run
+    return detect
 
 
-def yunet(file: Path) -> Network:
-    """YuNet: centre and logarithm of the sides in cells, the geometric mean of two scores."""
-    session = _session(file)
-    names = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox") for stride in STRIDES]
+def yunet(file: Path) -> Detect:
+    """YuNet, by OpenCV, which fills photos up to a multiple of 32 itself."""
+    detector = cv2.FaceDetectorYN.create(str(file), "", (SIDE, SIDE), OWN.score, OWN.nms, OWN.candidates)
 
-    def run(image: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        blob = image.astype(np.float32).transpose(2, 0, 1)[None]
-        out = dict(zip(names, session.run(names, {session.get_inputs()[0].name: blob}), strict=True))
-        boxes, scores = [], []
-        for stride in STRIDES:
-            x, y = np.meshgrid(np.arange(image.shape[1] // stride), np.arange(image.shape[0] // stride))
-            raw = out[f"bbox_{stride}"].reshape(-1, 4)
-            centre = (np.stack([x, y], axis=-1).reshape(-1, 2) + raw[:, :2]) * stride
-            half = np.exp(raw[:, 2:]) * stride / 2
-            boxes.append(np.hstack([centre - half, centre + half]))
-            scores.append(np.sqrt((out[f"cls_{stride}"] * out[f"obj_{stride}"]).clip(0, 1)).ravel())
-        return np.concatenate(boxes).astype(np.float32), np.concatenate(scores)
+    def detect(image: Image) -> Faces:
+        detector.setInputSize((image.shape[1], image.shape[0]))
+        return from_opencv(detector.detect(image)[1]).by_score()[: OWN.max_faces]
 
-    return run
+    return detect
 
 
 def ultra_light(file: Path) -> Detect:
     """Ultra-Light: photos stretched to 640×480, boxes as parts of the sides."""
-    session = _session(file)
+    session = OnnxRuntimeSession(file, device="cpu", threads=1)
 
     def detect(photo: Image) -> Faces:
         image = cv2.cvtColor(cv2.resize(photo, (640, 480)), cv2.COLOR_BGR2RGB)
         blob = (image.astype(np.float32) - 127) / 128
-        scores, boxes = session.run(None, {"input": blob.transpose(2, 0, 1)[None]})
+        scores, boxes = session.run({"input": blob.transpose(2, 0, 1)[None]})
         height, width = photo.shape[:2]
-        return _best(boxes[0] * np.array([width, height] * 2, np.float32), scores[0, :, 1], FITTED)
+        return _best(boxes[0] * np.array([width, height] * 2, np.float32), scores[0, :, 1])
 
     return detect
 
@@ -174,7 +156,7 @@ def peers(reference: Path) -> Sequence[Peer]:
     return (
         ours("`v2`, shipped", "v2"),
         ours("public `v1`", weights / "v1_public.pth"),
-        other("YuNet-n", yunet(files / "yunet_n_dynamic.onnx"), multiple=32),
+        other("YuNet-n", yunet(files / "yunet_n_640.onnx"), multiple=1),
         other("SCRFD-500M", scrfd(files / "scrfd_500m_bnkps.onnx"), multiple=None),
         other("SCRFD-2.5G", scrfd(files / "scrfd_2.5g.onnx"), multiple=32),
         replace(ours("RetinaFace mobilenet0.25", files / "retinaface_mnet025_mingo99.onnx"), own=None),

@@ -19,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 
 from ffcore.errors import ExportError, one_line
-from ffcore.export.parity import planes
+from ffcore.export.parity import onnx_runner, planes
 
 FARTHEST = 6
 """A channel is moved by at most this many powers of two against the others of its tensor."""
@@ -134,23 +134,16 @@ def _peaks(
     model: onnx.ModelProto, tensors: Sequence[str], photos: Iterable[NDArray[np.uint8]]
 ) -> list[NDArray[np.float64]]:
     """The largest absolute value of each channel of some tensors, (C,) each."""
-    import onnxruntime
-
     if not tensors:
         return []
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
     observed.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in tensors)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            observed.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        run = onnx_runner(observed.SerializeToString())
         peaks: list[NDArray[np.float64]] = []
         for photo in photos:
-            values = session.run(list(tensors), {model.graph.input[0].name: planes(photo[None])})
+            values = run(planes(photo[None]))[len(model.graph.output) :]
             seen = [np.abs(value).max(axis=(0, 2, 3)).astype(np.float64) for value in values]
             peaks = [np.maximum(*both) for both in zip(peaks, seen, strict=True)] if peaks else seen
     except Exception as error:  # ONNX Runtime has no family of errors of its own

@@ -167,10 +167,10 @@ def _forget_shapes(graph: Any) -> None:
 
 
 def _scale_resizes(model: onnx.ModelProto) -> None:
-    """Gives nodes that resize to a known size the factor in its place, where that is a whole number.
+    """Gives nodes that resize to a known size the scales in its place, where these are whole numbers.
 
     Nothing else is computed. But to some engines an input that a node leaves out is one of unknown shape;
-    with a factor there is none.
+    with scales there is none.
     """
     graph = model.graph
     shapes = {
@@ -181,14 +181,13 @@ def _scale_resizes(model: onnx.ModelProto) -> None:
     for node in graph.node:
         if node.op_type != "Resize" or len(node.input) < 4 or node.input[3] not in stored:
             continue
-        before, after = shapes[node.input[0]], onnx.numpy_helper.to_array(stored[node.input[3]])
-        if any(large % small for large, small in zip(after, before, strict=True)):
+        scales, rest = np.divmod(onnx.numpy_helper.to_array(stored[node.input[3]]), shapes[node.input[0]])
+        if rest.any():
             continue
-        factor = np.array([large // small for large, small in zip(after, before, strict=True)], np.float32)
-        names = [f"{node.name}.{each}" for each in ("region", "factor")]
-        for name, value in zip(names, (np.zeros(0, np.float32), factor), strict=True):
-            graph.initializer.append(onnx.numpy_helper.from_array(value, name))
-        node.input[:] = [node.input[0], *names]
+        inputs = {"roi": np.zeros(0, np.float32), "scales": scales.astype(np.float32)}
+        for name, value in inputs.items():
+            graph.initializer.append(onnx.numpy_helper.from_array(value, f"{node.name}.{name}"))
+        node.input[:] = [node.input[0], *(f"{node.name}.{name}" for name in inputs)]
     read = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
